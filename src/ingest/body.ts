@@ -1,0 +1,100 @@
+import { promisify } from 'node:util';
+import { brotliDecompress, gunzip, inflate } from 'node:zlib';
+import secureJson from 'secure-json-parse';
+import { ProblemError } from '../problem.ts';
+
+/** Limits of a request; the same as Signal's own batch endpoint, with twice its events. */
+export const limits = { events: 1000, bodyBytes: 5 * 1024 * 1024, eventBytes: 64 * 1024, depth: 32 };
+
+/** The raw events of a request body, and whether they came as a list. Throws a `ProblemError`. */
+export async function readBody(raw: Buffer, encoding: string | undefined): Promise<{ events: unknown[]; isBatch: boolean }> {
+  const bytes = await decompress(raw, encoding);
+  const body = parse(bytes);
+  const list = listOf(body);
+  if (list === undefined) return { events: [body], isBatch: false };
+  if (list.length === 0) throw new ProblemError({ status: 400, code: 'empty_batch', detail: 'the list of events is empty: send at least one event' });
+  if (list.length > limits.events) {
+    throw new ProblemError({
+      status: 413,
+      code: 'too_many_events',
+      detail: `${list.length} events in one request; at most ${limits.events} are taken: send smaller batches`,
+    });
+  }
+  return { events: list, isBatch: true };
+}
+
+const decoders: Record<string, (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>> = {
+  gzip: promisify(gunzip),
+  'x-gzip': promisify(gunzip),
+  deflate: promisify(inflate),
+  br: promisify(brotliDecompress),
+};
+
+async function decompress(bytes: Buffer, encoding = 'identity'): Promise<Buffer> {
+  const name = encoding.trim().toLowerCase();
+  if (name === 'identity' || name === '') return bytes;
+  const decode = decoders[name];
+  if (!decode) {
+    throw new ProblemError({
+      status: 415,
+      code: 'unsupported_encoding',
+      detail: `Content-Encoding ${name.slice(0, 40)} is not supported: send gzip, deflate, br, or no encoding`,
+    });
+  }
+  try {
+    return await decode(bytes, { maxOutputLength: limits.bodyBytes });
+  } catch (error) {
+    if (error instanceof RangeError) throw tooLarge();
+    throw new ProblemError({ status: 400, code: 'invalid_encoding', detail: `the body is not valid ${name}, as Content-Encoding says it is` });
+  }
+}
+
+export function tooLarge(): ProblemError {
+  return new ProblemError({
+    status: 413,
+    code: 'body_too_large',
+    detail: `the body is larger than ${limits.bodyBytes / 1024 / 1024} MB: send smaller batches`,
+  });
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+function parse(bytes: Buffer): unknown {
+  if (bytes.length === 0) throw new ProblemError({ status: 400, code: 'empty_body', detail: 'the body is empty: send an event as JSON' });
+  let text: string;
+  try {
+    text = utf8.decode(bytes);
+  } catch {
+    throw new ProblemError({ status: 400, code: 'invalid_utf8', detail: 'the body is not valid UTF-8' });
+  }
+  try {
+    return secureJson.parse(text, null, { protoAction: 'remove', constructorAction: 'ignore' });
+  } catch (error) {
+    const why = error instanceof Error ? error.message.replace(/^.*?(at position \d+.*)$/s, '$1') : '';
+    const where = /^at position \d+/.test(why) ? ` (${why.slice(0, 60)})` : '';
+    throw new ProblemError({ status: 400, code: 'invalid_json', detail: `the body is not valid JSON${where}` });
+  }
+}
+
+/** An array, `{"batch":[…]}` or `{"events":[…]}`; an object with a type of its own is an event, whatever else it has. */
+function listOf(body: unknown): unknown[] | undefined {
+  if (Array.isArray(body)) return body;
+  if (typeof body !== 'object' || body === null || 'type' in body) return undefined;
+  for (const key of ['batch', 'events'] as const) {
+    if (!(key in body)) continue;
+    const list = (body as Record<string, unknown>)[key];
+    if (Array.isArray(list)) return list;
+    throw new ProblemError({ status: 400, code: 'invalid_batch', detail: `${key} must be an array of events` });
+  }
+  return undefined;
+}
+
+/** Walks with a stack of its own: a hostile body must not exhaust the call stack. */
+export function isDeeperThan(value: unknown, depth: number): boolean {
+  let level: unknown[] = [value];
+  for (let at = 0; level.length > 0; at += 1) {
+    if (at > depth) return true;
+    level = level.flatMap((one) => (typeof one === 'object' && one !== null ? Object.values(one).filter((inner) => typeof inner === 'object' && inner !== null) : []));
+  }
+  return false;
+}

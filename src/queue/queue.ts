@@ -1,0 +1,155 @@
+/**
+ * The durable queue: what stands between the 2xx of /ingest and Intercom.
+ *
+ * What the types cannot say:
+ * - Durability: a promise of `enqueue`, `settle` or `release` resolves only after the data is synced to disk.
+ *   It rejects with `QueueUnavailable` when nothing of the call was kept.
+ * - Order: one person's jobs are leased in the order of acceptance, and by one holder at a time. A job that waits
+ *   for its retry holds back the later jobs of that person and nobody else's.
+ * - Once: a messageId is remembered for at least 7 days, in the transaction that keeps its event.
+ * - Fencing: a lease ends with `release`, or with the process. What comes for an ended lease changes nothing.
+ */
+export type Queue = {
+  /** Keeps events, in this order, in one transaction together with everything else that arrives meanwhile. */
+  enqueue(events: NewEvent[]): Promise<Receipt[]>;
+  /** Due people that nobody holds, longest-waiting first; each with the head of its line. */
+  lease(limits: { people: number; jobsEach: number }): Promise<Lease[]>;
+  /** Records what became of the first jobs of a lease, and the contact record as it is now. */
+  settle(lease: Lease, progress: Progress): Promise<void>;
+  /** Gives the person back; a `retry` makes its first job wait and remembers the attempt. */
+  release(lease: Lease, retry?: Retry): Promise<void>;
+  /** Calls `wake` when a person may have become due: new events, a release, a retry whose time has come. */
+  onDue(wake: () => void): void;
+  /** A record that belongs to no person (a company), as last settled by anybody. */
+  record(installation: string, key: string): Promise<string | null>;
+  /** The states of events by id; an unknown id is left out. */
+  states(ids: string[]): Promise<Map<string, EventState>>;
+  stats(): Promise<QueueStats>;
+  /** Events queued as of the last write; costs nothing. */
+  depth(): number;
+  /** Whether events can be kept now, and if not, why. */
+  health(): { ok: true } | { ok: false; reason: string };
+  /** Ends after all that was handed over is durable. May be called twice. */
+  close(): Promise<void>;
+};
+
+export type NewEvent = {
+  installation: string;
+  messageId: string;
+  type: string;
+  /** As Signal sent it. */
+  name: string | null;
+  userId: string | null;
+  email: string | null;
+  anonymousId: string | null;
+  receivedAtMs: number;
+  /** The event's own time, or that of its receipt. */
+  atMs: number;
+  /** The raw event as JSON text. */
+  payload: string;
+  /** The consent decision as JSON text, for whoever asks why. */
+  decision: string;
+  /** What the event says of the person's consent; compared at the time of sending. */
+  consent: Consent | null;
+  /** Set: the event is kept and explained, but never sent. */
+  filtered: string | null;
+};
+
+export type Consent = { functional: boolean; marketing: boolean };
+
+export type Receipt =
+  | { duplicate: false; id: string; status: 'queued' | 'filtered' }
+  | { duplicate: true; id: string; original: EventState };
+
+export type EventStatus = 'queued' | 'delivered' | 'filtered' | 'dead';
+
+export type EventState = {
+  id: string;
+  status: EventStatus;
+  reason: string | null;
+  /** Intercom's last answer and the calls spent; null while nothing was sent. */
+  intercomStatus: number | null;
+  calls: number;
+};
+
+/** One accepted event on its way to Intercom. */
+export type Job = {
+  id: string;
+  /** From 1; counts the attempts that Intercom saw or might have seen. */
+  attempt: number;
+  receivedAtMs: number;
+  atMs: number;
+  /** The second given to the Intercom event, once one other than the event's own was chosen. */
+  createdAtSeconds: number | null;
+  payload: string;
+};
+
+export type Lease = {
+  installation: string;
+  /** `user:…`, `email:…` or `anon:…`. */
+  person: string;
+  /** The contact record of the person as last settled; opaque to the queue. */
+  record: string | null;
+  /** Records of people joined to this one since; the next settled record replaces them all. */
+  joined: string[];
+  /** The newest known consent that withholds or restores something; null when nothing was ever withheld. */
+  consent: (Consent & { atMs: number }) | null;
+  jobs: Job[];
+  /** Whether further jobs of this person wait behind these. */
+  more: boolean;
+  /** The engine's fencing token. */
+  token: string;
+};
+
+export type Progress = {
+  /** From the head of the lease, in order. */
+  done: Done[];
+  record?: string | undefined;
+  /** Records that belong to no person. */
+  shared?: { key: string; record: string }[] | undefined;
+  /** Seconds chosen for jobs that are about to be sent. */
+  chosen?: { id: string; createdAtSeconds: number }[] | undefined;
+};
+
+export type Done = {
+  id: string;
+  status: 'delivered' | 'filtered' | 'dead';
+  reason: string | null;
+  attempt: Attempt;
+};
+
+/** What one attempt did, for the log, the console and the redrive. */
+export type Attempt = {
+  intercomStatus: number | null;
+  calls: number;
+  ms: number;
+  /** The exchange with Intercom as JSON text, without secrets. */
+  exchange: string | null;
+};
+
+export type Retry = { afterMs: number; countAttempt: boolean; reason: string; attempt: Attempt | null };
+
+export type QueueStats = {
+  /** Since the database was made; accepted = delivered + filtered + dead + queued. */
+  accepted: number;
+  delivered: number;
+  filtered: number;
+  dead: number;
+  queued: number;
+  /** People with queued jobs, and of those the ones that wait for a retry. */
+  people: number;
+  waiting: number;
+  leased: number;
+  /** Receipt of the oldest queued event, Unix ms. */
+  oldestQueuedAtMs: number | null;
+};
+
+/** Nothing of the call was kept: the queue is full for the moment (`overloaded`), or cannot store at all. */
+export class QueueUnavailable extends Error {
+  readonly kind: 'overloaded' | 'cannot_store';
+  constructor(kind: 'overloaded' | 'cannot_store', message: string) {
+    super(message);
+    this.name = 'QueueUnavailable';
+    this.kind = kind;
+  }
+}

@@ -1,0 +1,77 @@
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+
+/**
+ * What the store needs of SQLite: the ten lines to change for another driver.
+ *
+ * `synchronous=FULL` is set after WAL mode and read back, because a driver may be built with another default for
+ * WAL, under which a power cut loses acknowledged events.
+ */
+export type Database = {
+  exec(sql: string): void;
+  prepare(sql: string): StatementSync;
+  close(): void;
+};
+
+export function openDatabase(path: string): Database {
+  const db = new DatabaseSync(path);
+  db.exec('PRAGMA journal_mode = WAL');
+  db.exec('PRAGMA synchronous = FULL');
+  db.exec('PRAGMA busy_timeout = 5000');
+  db.exec('PRAGMA temp_store = MEMORY');
+  db.exec('PRAGMA cache_size = -32768'); // KiB
+  db.exec('PRAGMA wal_autocheckpoint = 1000'); // pages
+  const mode = db.prepare('PRAGMA journal_mode').get()?.journal_mode;
+  const synchronous = db.prepare('PRAGMA synchronous').get()?.synchronous;
+  if (mode !== 'wal' || synchronous !== 2) {
+    db.close();
+    throw new Error(`the database runs with journal_mode=${String(mode)}, synchronous=${String(synchronous)}; wal and 2 are needed`);
+  }
+  return db;
+}
+
+/**
+ * One process per file: a second small database is held in an exclusive transaction, which the kernel ends with
+ * the process, however that ends. (An exclusive lock on the database itself would shut out an operator's sqlite3.)
+ */
+export function lockDatabase(path: string): { release(): void } {
+  const lock = new DatabaseSync(`${path}.lock`);
+  try {
+    lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+  } catch {
+    lock.close();
+    throw new Error(`${path} is in use by another process. One process may use a database file; stop the other one`);
+  }
+  return { release: () => lock.close() };
+}
+
+/**
+ * Every hot table grows at its right edge (by `seq`, the order of acceptance), so that a group of events dirties
+ * few pages; random keys stand only in what grows with people, not with events.
+ */
+export const schema = `
+CREATE TABLE IF NOT EXISTS event (
+  seq INTEGER PRIMARY KEY, installation TEXT NOT NULL, message_id TEXT NOT NULL, type TEXT NOT NULL, name TEXT,
+  user_id TEXT, email TEXT, anonymous_id TEXT, received_at INTEGER NOT NULL, at INTEGER NOT NULL,
+  decision TEXT NOT NULL, payload TEXT NOT NULL) STRICT;
+-- A row is a queued event.
+CREATE TABLE IF NOT EXISTS job (
+  seq INTEGER PRIMARY KEY, person TEXT NOT NULL, due_at INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
+  created_at INTEGER) STRICT;
+-- A row is an event that left the queue.
+CREATE TABLE IF NOT EXISTS settled (
+  seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, status TEXT NOT NULL, reason TEXT, person TEXT NOT NULL, attempts INTEGER NOT NULL,
+  intercom_status INTEGER, calls INTEGER NOT NULL, created_at INTEGER) STRICT;
+CREATE INDEX IF NOT EXISTS settled_dead ON settled (at) WHERE status = 'dead';
+CREATE TABLE IF NOT EXISTS attempt (
+  seq INTEGER NOT NULL, n INTEGER NOT NULL, at INTEGER NOT NULL, outcome TEXT NOT NULL, reason TEXT, intercom_status INTEGER,
+  calls INTEGER NOT NULL, ms INTEGER NOT NULL, exchange TEXT, PRIMARY KEY (seq, n)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS contact (person TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT, WITHOUT ROWID;
+-- Which person a second key (an email, a device) belongs to.
+CREATE TABLE IF NOT EXISTS alias (key TEXT PRIMARY KEY, person TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS joined (person TEXT NOT NULL, source TEXT NOT NULL, PRIMARY KEY (person, source)) STRICT, WITHOUT ROWID;
+-- Only people who ever withheld something.
+CREATE TABLE IF NOT EXISTS consent (person TEXT PRIMARY KEY, at INTEGER NOT NULL, functional INTEGER, marketing INTEGER) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS seen_recent (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, print BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS total (name TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT OR IGNORE INTO total VALUES ('accepted', 0), ('delivered', 0), ('filtered', 0), ('dead', 0);
+`;

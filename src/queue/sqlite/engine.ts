@@ -1,0 +1,214 @@
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { type Queue, QueueUnavailable } from '../queue.ts';
+import type { Op, Reply, Request, Results, WorkerOptions } from './protocol.ts';
+
+/**
+ * The embedded engine, seen from the event loop: collects what arrives while a transaction runs and hands it to the
+ * writer thread as the next one (group commit). No timer and no delay: a slow disk makes the groups larger.
+ */
+export type SqliteOptions = {
+  path: string;
+  holdAnonymous?: boolean;
+  /** Told when the writer thread broke and when it works again. */
+  onHealth?: (health: ReturnType<Queue['health']>) => void;
+};
+
+type Waiting = { op: Op; weight: number; resolve(value: never): void; reject(error: Error): void };
+
+const groupEvents = 1024;
+const groupBytes = 2_000_000;
+/** Beyond this the sender is told to come back: what waits in memory is bounded. */
+const maxWaitingBytes = 32_000_000;
+const maxWaitingEvents = 10_000;
+const reopenAfterMs = 1000;
+
+export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
+  let worker: Worker | undefined;
+  let waiting: Waiting[] = [];
+  let running: Waiting[] = [];
+  let waitingBytes = 0;
+  let waitingEvents = 0;
+  let scheduled = false;
+  let closing: Promise<void> | undefined;
+  let onIdle: (() => void) | undefined;
+  let wake = (): void => {};
+  let dueTimer: NodeJS.Timeout | undefined;
+  let reopenTimer: NodeJS.Timeout | undefined;
+  let depth = 0;
+  let health: ReturnType<Queue['health']> = { ok: false, reason: 'the database is being opened' };
+  /** Leases of a thread that broke are void; the tokens of two threads may be alike. */
+  let generation = 0;
+
+  async function start(): Promise<void> {
+    generation += 1;
+    const workerData: WorkerOptions = { path: options.path, holdAnonymous: options.holdAnonymous ?? false };
+    // The same file compiled and not: the thread is started from what stands beside this module.
+    const made = new Worker(new URL(`./worker${extname(import.meta.filename)}`, import.meta.url), { workerData });
+    await new Promise<void>((resolve, reject) => {
+      made.once('error', reject);
+      made.once('message', (message: Reply) => {
+        if (message.kind === 'broken') reject(new Error(message.message));
+        else resolve();
+      });
+    });
+    made.removeAllListeners('error');
+    made.on('error', (error) => broken(made, error.message));
+    made.on('message', (message: Reply) => {
+      if (message.kind === 'broken') broken(made, message.message);
+      else if (message.kind === 'batch') finish(message);
+    });
+    worker = made;
+    setHealth({ ok: true });
+  }
+
+  function setHealth(next: typeof health): void {
+    health = next;
+    options.onHealth?.(next);
+  }
+
+  function broken(which: Worker, reason: string): void {
+    if (worker !== which) return;
+    worker = undefined;
+    setHealth({ ok: false, reason });
+    const lost = [...running, ...waiting];
+    running = [];
+    waiting = [];
+    waitingBytes = 0;
+    waitingEvents = 0;
+    for (const item of lost) item.reject(new QueueUnavailable('cannot_store', reason));
+    onIdle?.();
+    if (!closing) reopenTimer = setTimeout(reopen, reopenAfterMs);
+  }
+
+  function reopen(): void {
+    start().then(
+      () => wake(),
+      (error: Error) => {
+        setHealth({ ok: false, reason: error.message });
+        if (!closing) reopenTimer = setTimeout(reopen, reopenAfterMs);
+      },
+    );
+  }
+
+  function ask<K extends Op['kind']>(op: Op & { kind: K }, weight = 0): Promise<Results[K]> {
+    if (closing) return Promise.reject(new QueueUnavailable('cannot_store', 'the service is shutting down'));
+    if (!health.ok) return Promise.reject(new QueueUnavailable('cannot_store', health.reason));
+    return new Promise<Results[K]>((resolve, reject) => {
+      waiting.push({ op, weight, resolve, reject });
+      schedule();
+    });
+  }
+
+  function schedule(): void {
+    if (scheduled || running.length > 0) return;
+    scheduled = true;
+    setImmediate(flush);
+  }
+
+  function flush(): void {
+    scheduled = false;
+    if (running.length > 0 || !worker) return;
+    if (waiting.length === 0) {
+      onIdle?.();
+      return;
+    }
+    let count = 0;
+    let events = 0;
+    let bytes = 0;
+    for (const { op, weight } of waiting) {
+      const more = op.kind === 'enqueue' ? op.events.length : 1;
+      if (count > 0 && (events + more > groupEvents || bytes + weight > groupBytes)) break;
+      count += 1;
+      events += more;
+      bytes += weight;
+    }
+    running = waiting.slice(0, count);
+    waiting = waiting.slice(count);
+    worker.postMessage({ kind: 'batch', ops: running.map((item) => item.op) } satisfies Request);
+  }
+
+  function finish(reply: Reply & { kind: 'batch' }): void {
+    const done = running;
+    running = [];
+    depth = reply.queued;
+    flush();
+    done.forEach((item, index) => {
+      if (item.op.kind === 'enqueue') {
+        waitingBytes -= item.weight;
+        waitingEvents -= item.op.events.length;
+      }
+      const result = reply.results[index]!;
+      if (result.ok) item.resolve(result.value as never);
+      else item.reject(new QueueUnavailable('cannot_store', result.message));
+    });
+    clearTimeout(dueTimer);
+    if (reply.ready > 0) wake();
+    else if (reply.nextDueAtMs < Infinity) dueTimer = setTimeout(() => wake(), Math.min(Math.max(0, reply.nextDueAtMs - Date.now()), 60_000));
+  }
+
+  async function shutDown(): Promise<void> {
+    clearTimeout(reopenTimer);
+    if (worker && (running.length > 0 || waiting.length > 0)) {
+      await new Promise<void>((resolve) => {
+        onIdle = resolve;
+      });
+    }
+    clearTimeout(dueTimer);
+    const last = worker;
+    worker = undefined;
+    if (!last) return;
+    const exited = new Promise<void>((resolve) => last.once('exit', () => resolve()));
+    last.postMessage({ kind: 'close' } satisfies Request);
+    await exited;
+  }
+
+  await start();
+
+  return {
+    enqueue(events) {
+      const bytes = events.reduce((sum, event) => sum + event.payload.length, 0);
+      if (waitingBytes + bytes > maxWaitingBytes || waitingEvents + events.length > maxWaitingEvents) {
+        return Promise.reject(new QueueUnavailable('overloaded', 'more events arrive than the disk can take'));
+      }
+      const asked = ask({ kind: 'enqueue', events }, bytes);
+      if (health.ok && !closing) {
+        waitingBytes += bytes;
+        waitingEvents += events.length;
+      }
+      return asked;
+    },
+    async lease({ people, jobsEach }) {
+      const mine = generation;
+      const leases = await ask({ kind: 'lease', people, jobsEach });
+      return leases.map((lease) => ({ ...lease, token: `${mine}.${lease.token}` }));
+    },
+    async settle(lease, progress) {
+      const token = ownToken(lease.token);
+      if (token !== undefined) await ask({ kind: 'settle', token, progress });
+    },
+    async release(lease, retry) {
+      const token = ownToken(lease.token);
+      if (token !== undefined) await ask({ kind: 'release', token, retry });
+    },
+    onDue(listener) {
+      wake = listener;
+    },
+    record: (installation, key) => ask({ kind: 'record', key: `${installation}/${key}` }),
+    async states(ids) {
+      return new Map(await ask({ kind: 'states', ids }));
+    },
+    stats: () => ask({ kind: 'stats' }),
+    health: () => health,
+    depth: () => depth,
+    close() {
+      closing ??= shutDown();
+      return closing;
+    },
+  };
+
+  function ownToken(token: string): string | undefined {
+    const [number, own] = token.split('.');
+    return number === String(generation) ? own : undefined;
+  }
+}

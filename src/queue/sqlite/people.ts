@@ -1,0 +1,79 @@
+import { LRUCache } from 'lru-cache';
+import type { NewEvent } from '../queue.ts';
+import type { Database } from './database.ts';
+
+/**
+ * Which person an event belongs to, and which people turn out to be one.
+ *
+ * A person is `<installation>/<kind>:<value>`. A person without a userId (an email, a device) is joined to another
+ * when one event carries both keys. Two userIds are never joined: an email stays with the first user that had it,
+ * a device goes to the user that was seen on it last.
+ */
+export type People = {
+  /** The person of a new event; ties its other keys to that person, within the running transaction. */
+  resolve(event: NewEvent, join: (from: string, into: string) => void): string;
+  /** The person that a key, as stored with a job, belongs to by now. */
+  current(key: string): string;
+  rollback(): void;
+};
+
+export function openPeople(db: Database, ties: { devices: boolean }): People {
+  const select = db.prepare('SELECT person FROM alias WHERE key = ?');
+  const upsert = db.prepare('INSERT INTO alias VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET person = excluded.person');
+  const known = new LRUCache<string, string>({ max: 50_000 });
+  const nobody = '';
+
+  function alias(key: string): string | undefined {
+    let person = known.get(key);
+    if (person === undefined) {
+      person = String(select.get(key)?.person ?? nobody);
+      known.set(key, person);
+    }
+    return person === nobody ? undefined : person;
+  }
+
+  function setAlias(key: string, person: string): void {
+    upsert.run(key, person);
+    known.set(key, person);
+  }
+
+  function current(key: string): string {
+    let person = key;
+    for (let next = alias(person); next !== undefined && next !== person; next = alias(person)) person = next;
+    return person;
+  }
+
+  function resolve(event: NewEvent, join: (from: string, into: string) => void): string {
+    const { installation, userId, email } = event;
+    const device = ties.devices ? event.anonymousId : null;
+    if (userId !== null) {
+      const person = `${installation}/user:${userId}`;
+      if (email !== null) tie(`${installation}/email:${email}`, person, join);
+      if (device !== null) tie(`${installation}/anon:${device}`, person, join);
+      return person;
+    }
+    if (email !== null) {
+      const person = current(`${installation}/email:${email}`);
+      if (device !== null) tie(`${installation}/anon:${device}`, person, join);
+      return person;
+    }
+    return current(`${installation}/anon:${event.anonymousId ?? ''}`);
+  }
+
+  function tie(key: string, person: string, join: (from: string, into: string) => void): void {
+    const owner = current(key);
+    if (owner === person) return;
+    if (isUser(owner)) {
+      if (isDevice(key) && isUser(person)) setAlias(key, person);
+      return;
+    }
+    setAlias(owner, person);
+    if (owner !== key) setAlias(key, person);
+    join(owner, person);
+  }
+
+  return { resolve, current, rollback: () => known.clear() };
+}
+
+const isUser = (person: string): boolean => person.slice(person.indexOf('/') + 1).startsWith('user:');
+export const isDevice = (person: string): boolean => person.slice(person.indexOf('/') + 1).startsWith('anon:');

@@ -1,0 +1,34 @@
+import type { EventState, Lease, NewEvent, Progress, QueueStats, Receipt, Retry } from '../queue.ts';
+
+/** What the event loop asks of the writer thread. The ops of one batch share one synced transaction. */
+export type Op =
+  | { kind: 'enqueue'; events: NewEvent[] }
+  | { kind: 'settle'; token: string; progress: Progress }
+  | { kind: 'release'; token: string; retry: Retry | undefined }
+  | { kind: 'lease'; people: number; jobsEach: number }
+  | { kind: 'record'; key: string }
+  | { kind: 'states'; ids: string[] }
+  | { kind: 'stats' };
+
+export type Results = {
+  enqueue: Receipt[];
+  settle: undefined;
+  release: undefined;
+  lease: Lease[];
+  record: string | null;
+  states: [string, EventState][];
+  stats: QueueStats;
+};
+
+export type Request = { kind: 'batch'; ops: Op[] } | { kind: 'close' };
+
+export type Result = { ok: true; value: Results[Op['kind']] } | { ok: false; message: string };
+
+export type Reply =
+  | { kind: 'open' }
+  | { kind: 'batch'; results: Result[]; queued: number; ready: number; nextDueAtMs: number }
+  /** The thread can't go on: the disk failed under a sync, or the database could not be opened. */
+  | { kind: 'broken'; message: string }
+  | { kind: 'closed' };
+
+export type WorkerOptions = { path: string; holdAnonymous: boolean };

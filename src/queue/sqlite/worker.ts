@@ -1,0 +1,157 @@
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { parentPort, workerData } from 'node:worker_threads';
+import { lockDatabase, openDatabase } from './database.ts';
+import type { Op, Reply, Request, Result, Results, WorkerOptions } from './protocol.ts';
+import { openStore, type Store } from './store.ts';
+
+// The writer thread: owns the database file, so that the event loop never waits for the disk.
+
+const { path, holdAnonymous } = workerData as WorkerOptions;
+const port = parentPort!;
+const tidyEveryMs = 1000;
+
+function run(): void {
+  mkdirSync(dirname(path), { recursive: true });
+  const lock = lockDatabase(path);
+  const db = openDatabase(path);
+  const store = openStore(db, { holdAnonymous });
+
+  const timer = setInterval(() => guarded(() => tidy(store)), tidyEveryMs);
+
+  port.on('message', (request: Request) => {
+    if (request.kind === 'close') {
+      clearInterval(timer);
+      db.close();
+      lock.release();
+      reply({ kind: 'closed' });
+      port.close();
+      return;
+    }
+    guarded(() => {
+      const results = runBatch(store, request.ops);
+      reply({ kind: 'batch', results, queued: store.queued(), ready: store.ready(), nextDueAtMs: store.nextDueAtMs() });
+    });
+  });
+  reply({ kind: 'open' });
+
+  function guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      clearInterval(timer);
+      reply({ kind: 'broken', message: messageOf(error) });
+      port.close();
+      lock.release();
+    }
+  }
+}
+
+/** Writes first, in their order, in one transaction; then reads, which so see only what is durable. */
+function runBatch(store: Store, ops: Op[]): Result[] {
+  const results: Result[] = [];
+  const writes = ops.flatMap((op, index) => (isWrite(op) ? [index] : []));
+  if (writes.length > 0) {
+    const failure = transact(store, ops, writes, results);
+    if (failure !== undefined && writes.length > 1 && !isStorageError(failure)) {
+      // One op that fails must not take the others of its batch with it.
+      for (const index of writes) {
+        const own = transact(store, ops, [index], results);
+        if (own !== undefined) results[index] = { ok: false, message: messageOf(own) };
+      }
+    } else if (failure !== undefined) {
+      for (const index of writes) results[index] = { ok: false, message: messageOf(failure) };
+    }
+  }
+  ops.forEach((op, index) => {
+    if (!isWrite(op)) results[index] = attempt(() => read(store, op));
+  });
+  return results;
+}
+
+function transact(store: Store, ops: Op[], indexes: number[], results: Result[]): unknown {
+  try {
+    store.begin();
+    for (const index of indexes) results[index] = { ok: true, value: write(store, ops[index]!) };
+    store.commit();
+    return undefined;
+  } catch (error) {
+    store.rollback();
+    // After a failed sync nobody knows what is on disk: nothing may be acknowledged from this connection again.
+    if (isIoError(error)) throw error;
+    return error;
+  }
+}
+
+function tidy(store: Store): void {
+  try {
+    store.begin();
+    store.tidy(Date.now());
+    store.commit();
+  } catch (error) {
+    store.rollback();
+    if (isIoError(error)) throw error;
+  }
+}
+
+function write(store: Store, op: Op): undefined | ReturnType<Store['enqueue']> {
+  if (op.kind === 'enqueue') return store.enqueue(op.events);
+  if (op.kind === 'settle') store.settle(op.token, op.progress, Date.now());
+  if (op.kind === 'release') store.release(op.token, op.retry, Date.now());
+  return undefined;
+}
+
+function read(store: Store, op: Op): Results['lease' | 'record' | 'states' | 'stats'] {
+  if (op.kind === 'lease') return store.lease(Date.now(), op);
+  if (op.kind === 'record') return store.record(op.key);
+  if (op.kind === 'states') return store.states(op.ids);
+  return store.stats();
+}
+
+function isWrite(op: Op): boolean {
+  return op.kind === 'enqueue' || op.kind === 'settle' || op.kind === 'release';
+}
+
+function attempt(work: () => ReturnType<typeof read>): Result {
+  try {
+    return { ok: true, value: work() };
+  } catch (error) {
+    if (isIoError(error)) throw error;
+    return { ok: false, message: messageOf(error) };
+  }
+}
+
+const sqliteIoError = 10;
+const sqliteCorrupt = 11;
+const sqliteFull = 13;
+
+function isIoError(error: unknown): boolean {
+  const code = sqliteCode(error);
+  return code === sqliteIoError || code === sqliteCorrupt;
+}
+
+function isStorageError(error: unknown): boolean {
+  return isIoError(error) || sqliteCode(error) === sqliteFull;
+}
+
+/** The primary result code; the upper bits say more of the same. */
+function sqliteCode(error: unknown): number | undefined {
+  if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return undefined;
+  return error.errcode & 0xff;
+}
+
+function messageOf(error: unknown): string {
+  if (sqliteCode(error) === sqliteFull) return 'the disk is full';
+  return error instanceof Error ? error.message : String(error);
+}
+
+function reply(message: Reply): void {
+  port.postMessage(message);
+}
+
+try {
+  run();
+} catch (error) {
+  reply({ kind: 'broken', message: messageOf(error) });
+  port.close();
+}
