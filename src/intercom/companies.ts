@@ -1,0 +1,105 @@
+import { hash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import { z } from 'zod';
+import { type Attributes, unknownAttribute } from './attributes.ts';
+import { type Conversation, delivered, outcomeOf } from './conversation.ts';
+import { type createIdentity, forgetContact, nothing } from './identity.ts';
+import type { Mapped } from './mapping.ts';
+import type { Outcome, Verdict } from './outcome.ts';
+
+type Company = Extract<Mapped, { kind: 'company' }>;
+
+const Answer = z.object({ id: z.string().min(1) });
+/** What is known of a company, whoever of its members told it. */
+const CompanyRecord = z.object({ intercomId: z.string(), sent: z.string() });
+type CompanyRecord = z.infer<typeof CompanyRecord>;
+
+const rounds = 3;
+
+/** Companies are upserted when changed and attached when not attached: 2, 1 or no calls. */
+export function createCompanies(options: { identity: ReturnType<typeof createIdentity>; attributes: Attributes }) {
+  /** Two first creates of one company at the same time make one of them fail: they go one after the other. */
+  const turns = new Map<string, Promise<unknown>>();
+  /** What another member's step has learned, and not yet settled. */
+  const recent = new LRUCache<string, string>({ max: 10_000 });
+
+  async function deliver(c: Conversation, company: Company): Promise<Outcome> {
+    let outcome: Outcome = delivered(null);
+    for (let round = 0; round < rounds; round += 1) {
+      if (c.record.contactId === undefined || c.record.leadId !== undefined) {
+        const found = await options.identity.upsert(c, nothing);
+        if (found.kind !== 'delivered') return found;
+        outcome = found;
+      }
+      const upserted = await inTurn(company.companyId, () => upsert(c, company));
+      if ('kind' in upserted) return upserted;
+      if (upserted.status !== null) outcome = delivered(upserted.status);
+      const contactId = c.record.contactId;
+      if (contactId === undefined || c.record.companies[company.companyId] === upserted.intercomId) return outcome;
+      const verdict = await c.call({
+        method: 'POST',
+        path: `/contacts/${encodeURIComponent(contactId)}/companies`,
+        body: { id: upserted.intercomId },
+      });
+      if (verdict.kind === 'done') {
+        c.record = { ...c.record, companies: { ...c.record.companies, [company.companyId]: upserted.intercomId } };
+        return delivered(verdict.status);
+      }
+      if (verdict.kind !== 'missing') return outcomeOf(verdict);
+      // The contact or the company is gone; which of them, its own upsert will tell.
+      forgetContact(c);
+      remember(c, company, { intercomId: upserted.intercomId, sent: '' });
+    }
+    return { kind: 'retry', reason: 'not_found', status: 404 };
+  }
+
+  async function upsert(c: Conversation, company: Company): Promise<Outcome | { intercomId: string; status: number | null }> {
+    const stored = recent.get(keyOf(company)) ?? (await c.shared(keyOf(company)));
+    const known = stored === null ? undefined : CompanyRecord.parse(JSON.parse(stored));
+    let attributes = await options.attributes.writable(company.customAttributes, c);
+    let verdict: Verdict;
+    let sent: string;
+    for (;;) {
+      const body = {
+        company_id: company.companyId,
+        ...company.company,
+        ...(Object.keys(attributes).length > 0 && { custom_attributes: attributes }),
+      };
+      sent = hash('sha256', JSON.stringify(body), 'base64url');
+      if (known?.sent === sent) return { intercomId: known.intercomId, status: null };
+      verdict = await c.call({ method: 'POST', path: '/companies', body });
+      if (verdict.kind !== 'unknown_attribute' || !(verdict.name in attributes)) break;
+      options.attributes.refused(verdict.name);
+      c.warn(unknownAttribute('company', verdict.name));
+      const { [verdict.name]: _, ...left } = attributes;
+      attributes = left;
+    }
+    if (verdict.kind !== 'done') return outcomeOf(verdict);
+    const answer = Answer.safeParse(verdict.body);
+    if (!answer.success) return { kind: 'retry', reason: 'edge_error', status: verdict.status };
+    const record: CompanyRecord = { intercomId: answer.data.id, sent };
+    remember(c, company, record);
+    return { intercomId: record.intercomId, status: verdict.status };
+  }
+
+  function remember(c: Conversation, company: Company, record: CompanyRecord): void {
+    const text = JSON.stringify(record);
+    recent.set(keyOf(company), text);
+    c.share(keyOf(company), text);
+  }
+
+  async function inTurn<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const before = turns.get(key);
+    const mine = (before ?? Promise.resolve()).then(work, work);
+    turns.set(key, mine);
+    try {
+      return await mine;
+    } finally {
+      if (turns.get(key) === mine) turns.delete(key);
+    }
+  }
+
+  return { deliver };
+}
+
+const keyOf = (company: Company): string => `company:${company.companyId}`;

@@ -1,0 +1,100 @@
+import { z } from 'zod';
+
+/**
+ * What this service knows of one person in Intercom: kept beside the queue, so that nothing is searched for or sent
+ * again that Intercom has acknowledged.
+ */
+export type ContactRecord = z.infer<typeof ContactRecord>;
+
+const ContactRecord = z.object({
+  /** Intercom's id, once any answer told it. */
+  contactId: z.string().optional(),
+  role: z.enum(['user', 'lead']).optional(),
+  /** The user answers to its external_id; the contactId may still be unknown. */
+  exists: z.boolean().optional(),
+  /** A lead that was joined to this user, and is not yet one with it in Intercom. */
+  leadId: z.string().optional(),
+  /** When the creation of a lead was begun, Unix ms; gone once its end is known. */
+  leadIntentAtMs: z.number().optional(),
+  /** The last acknowledged value of every field and custom attribute. */
+  fields: z.record(z.string(), z.unknown()).default({}),
+  attributes: z.record(z.string(), z.unknown()).default({}),
+  /** Per event name, the seconds taken: runs of [first, last]. */
+  seconds: z.record(z.string(), z.array(z.tuple([z.number(), z.number()]))).default({}),
+  /** Companies this contact is attached to: the id as Signal sent it → Intercom's. */
+  companies: z.record(z.string(), z.string()).default({}),
+});
+
+/** The record of a lease; those of people joined since are folded into it. */
+export function openRecord(own: string | null, joined: string[]): ContactRecord {
+  return joined.map(read).reduce(fold, own === null ? empty() : read(own));
+}
+
+function empty(): ContactRecord {
+  return { fields: {}, attributes: {}, seconds: {}, companies: {} };
+}
+
+function read(text: string): ContactRecord {
+  return ContactRecord.parse(JSON.parse(text));
+}
+
+/** What is known of a lead is not what is known of the user: only its id, and the seconds taken on its timeline. */
+function fold(record: ContactRecord, other: ContactRecord): ContactRecord {
+  const seconds = { ...record.seconds };
+  for (const [name, runs] of Object.entries(other.seconds)) {
+    seconds[name] = runs.reduce((sum, [from, to]) => addRun(sum, from, to), seconds[name] ?? []);
+  }
+  const leadId = record.leadId ?? other.leadId ?? (other.role === 'lead' ? other.contactId : undefined);
+  const leadIntentAtMs = record.leadIntentAtMs ?? other.leadIntentAtMs;
+  return {
+    ...record,
+    seconds,
+    ...(leadId !== undefined && { leadId }),
+    ...(leadIntentAtMs !== undefined && { leadIntentAtMs }),
+  };
+}
+
+type Run = [from: number, to: number];
+
+/**
+ * The second to send an event with: its own, or the next one that no event of that name has.
+ *
+ * Intercom keeps one event per contact, name and second, and drops every further one with a 202.
+ */
+export function freeSecond(record: ContactRecord, eventKey: string, wanted: number): number {
+  const run = (record.seconds[eventKey] ?? []).find(([from, to]) => from <= wanted && wanted <= to);
+  return run ? run[1] + 1 : wanted;
+}
+
+/** Remembers a second as taken; the oldest runs of a person with very many are let go. */
+export function takeSecond(record: ContactRecord, eventKey: string, second: number): ContactRecord {
+  const runs = addRun(record.seconds[eventKey] ?? [], second, second);
+  const seconds = { ...record.seconds, [eventKey]: runs.slice(-runsPerName) };
+  const names = Object.keys(seconds);
+  if (names.length > eventNames) {
+    const oldest = names.reduce((a, b) => (lastOf(seconds[a]) <= lastOf(seconds[b]) ? a : b));
+    delete seconds[oldest];
+  }
+  return { ...record, seconds };
+}
+
+const runsPerName = 32;
+/** Intercom allows 120 active event names in a workspace. */
+const eventNames = 120;
+
+const lastOf = (runs: Run[] | undefined): number => runs?.at(-1)?.[1] ?? 0;
+
+/** Adds a run to sorted ones, and makes one of those that touch. */
+function addRun(runs: Run[], from: number, to: number): Run[] {
+  const merged: Run[] = [];
+  let added: Run = [from, to];
+  for (const run of runs) {
+    if (run[1] + 1 < added[0]) merged.push(run);
+    else if (added[1] + 1 < run[0]) {
+      merged.push(added);
+      added = run;
+    } else added = [Math.min(run[0], added[0]), Math.max(run[1], added[1])];
+  }
+  merged.push(added);
+  return merged;
+}

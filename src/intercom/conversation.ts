@@ -1,0 +1,94 @@
+import type { Call, IntercomClient, Patience, Reply } from './client.ts';
+import type { ContactRecord } from './contact-record.ts';
+import { type Outcome, type Verdict, judge } from './outcome.ts';
+
+/** One person's dealings with Intercom while a lease lasts: who it is, what is known, and what was said so far. */
+export type Conversation = {
+  readonly person: Person;
+  record: ContactRecord;
+  call(request: Omit<Call, 'patience'>): Promise<Verdict>;
+  /** Makes the record durable now, before a call whose end may stay unknown. */
+  save(): Promise<void>;
+  /** A record that belongs to no person (a company). */
+  shared(key: string): Promise<string | null>;
+  share(key: string, record: string): void;
+  warn(warning: { code: string; message: string; field?: string }): void;
+};
+
+export type Person = { kind: 'user' | 'email'; value: string };
+
+/** What one step said and heard, for the attempt's story. */
+export type Exchange = {
+  calls: { method: string; path: string; body?: unknown; status: number | null; answer?: unknown; requestId?: string; ms: number }[];
+  warnings: { code: string; message: string; field?: string }[];
+};
+
+export type Transcript = { exchange: Exchange; shared: Map<string, string> };
+
+export function createConversation(options: {
+  person: Person;
+  record: ContactRecord;
+  client: IntercomClient;
+  patience: Patience;
+  save(record: ContactRecord): Promise<void>;
+  shared(key: string): Promise<string | null>;
+}): Conversation & { turn(): Transcript } {
+  let transcript = blank();
+
+  const conversation: Conversation & { turn(): Transcript } = {
+    person: options.person,
+    record: options.record,
+    async call(request) {
+      const reply = await options.client.call({ ...request, patience: options.patience });
+      transcript.exchange.calls.push(describe(request, reply));
+      return judge(reply);
+    },
+    save: () => options.save(conversation.record),
+    shared: async (key) => transcript.shared.get(key) ?? (await options.shared(key)),
+    share: (key, record) => void transcript.shared.set(key, record),
+    warn: (warning) => void transcript.exchange.warnings.push(warning),
+    /** What was said since the last turn. */
+    turn() {
+      const said = transcript;
+      transcript = blank();
+      return said;
+    },
+  };
+  return conversation;
+}
+
+function blank(): Transcript {
+  return { exchange: { calls: [], warnings: [] }, shared: new Map() };
+}
+
+function describe({ method, path, body }: Omit<Call, 'patience'>, reply: Reply): Exchange['calls'][number] {
+  const request = { method, path, ...(body !== undefined && { body }) };
+  if (reply.kind === 'no_answer') return { ...request, status: null, answer: { failure: reply.code }, ms: Math.round(reply.ms) };
+  return {
+    ...request,
+    status: reply.status,
+    ...(reply.errors.length > 0 && { answer: { errors: reply.errors } }),
+    ...(reply.requestId !== null && { requestId: reply.requestId }),
+    ms: Math.round(reply.ms),
+  };
+}
+
+export const delivered = (status: number | null): Outcome => ({ kind: 'delivered', status });
+
+/** An answer that no repair knows what to do with at this place. */
+export function outcomeOf(verdict: Exclude<Verdict, { kind: 'done' }>): Outcome {
+  switch (verdict.kind) {
+    case 'missing':
+      return { kind: 'retry', reason: 'not_found', status: 404 };
+    case 'exists':
+      return { kind: 'retry', reason: 'conflict', status: 409 };
+    case 'unknown_attribute':
+      return { kind: 'rejected', reason: 'invalid_request', status: 400 };
+    case 'retry':
+    case 'hold':
+    case 'rejected':
+      return verdict;
+    default:
+      return verdict satisfies never;
+  }
+}
