@@ -1,0 +1,177 @@
+import { readFileSync } from 'node:fs';
+import fastifyEnv from '@fastify/env';
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { type MappingRules, noRules, parseMappingRules } from './intercom/mapping-rules.ts';
+
+/** Intercom's API hosts by region (developers.intercom.com, REST API, "Regional hosting"). */
+const regionUrls = {
+  us: 'https://api.intercom.io',
+  eu: 'https://api.eu.intercom.io',
+  au: 'https://api.au.intercom.io',
+} as const;
+
+export type Region = keyof typeof regionUrls;
+
+const list = z.string().transform((text) => text.split(',').map((item) => item.trim()).filter((item) => item !== ''));
+const port = z.coerce.number().int().min(0).max(65_535);
+const count = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+
+const databaseUrl = z
+  .string()
+  .refine((url) => url.startsWith('file:'), {
+    error: 'must be file:<path>, the embedded database',
+  })
+  .transform((url) => url.slice('file:'.length).replace(/^\/\//, ''))
+  .refine((path) => path !== '', { error: 'names no file: use file:./data/signal-intercom.db' });
+
+const apiUrl = z
+  .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
+  .transform((url) => url.replace(/\/+$/, ''));
+
+/** The environment. Names are part of the public contract. */
+const Environment = z.object({
+  INTERCOM_ACCESS_TOKEN: z.string().regex(/^[\x21-\x7e]+$/, { error: 'holds characters that no token has' }).optional(),
+  INTERCOM_REGION: z.enum(['us', 'eu', 'au'], { error: 'must be us, eu or au' }).optional(),
+  INTERCOM_API_URL: apiUrl.optional(),
+  INTERCOM_VERSION: z.string().regex(/^(\d+\.\d+|Preview)$/, { error: 'must be a version such as 2.11' }).default('2.11'),
+  INTERCOM_QUOTA_SHARE: z.coerce.number().gt(0).max(1).default(1),
+  INTERCOM_CONCURRENCY: count(1, 1000).default(64),
+  HOST: z.string().default('127.0.0.1'),
+  PORT: port.default(8080),
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+  DATABASE_URL: databaseUrl.prefault('file:./data/signal-intercom.db'),
+  INGEST_TOKEN: list.optional(),
+  INGEST_BASIC: list
+    .refine((pairs) => pairs.every((pair) => pair.includes(':')), { error: 'must be user:password' })
+    .optional(),
+  INGEST_HMAC_SECRET: list.optional(),
+  INGEST_AUTH: z.enum(['none'], { error: 'can only be none' }).optional(),
+  CONSENT_CATEGORY: z.enum(['functional', 'marketing'], { error: 'must be functional or marketing' }).default('functional'),
+  MARKETING_EVENTS: list.prefault(''),
+  CONSENT_WHEN_ABSENT: z.enum(['allow', 'deny'], { error: 'must be allow or deny' }).default('allow'),
+  ANONYMOUS_EVENTS: z.enum(['reject', 'filter'], { error: 'must be reject or filter' }).default('reject'),
+  EVENT_NAMING: z.enum(['preserve', 'snake_case'], { error: 'must be preserve or snake_case' }).default('preserve'),
+  MAPPING_FILE: z.string().optional(),
+  INGEST_WAIT_MS: count(0, 60_000).default(1000),
+  RETRY_MAX_AGE_HOURS: z.coerce.number().gt(0).max(24 * 365).default(72),
+});
+
+type Environment = z.output<typeof Environment>;
+
+export type Config = Readonly<{
+  /** The default installation; null when no token is set. */
+  intercom: Readonly<{ accessToken: string; region: Region | null; apiUrl: string }> | null;
+  intercomVersion: string;
+  quotaShare: number;
+  concurrency: number;
+  host: string;
+  port: number;
+  logLevel: Environment['LOG_LEVEL'];
+  databasePath: string;
+  ingestAuth: IngestAuth;
+  consentCategory: Environment['CONSENT_CATEGORY'];
+  marketingEvents: readonly string[];
+  consentWhenAbsent: Environment['CONSENT_WHEN_ABSENT'];
+  anonymousEvents: Environment['ANONYMOUS_EVENTS'];
+  eventNaming: Environment['EVENT_NAMING'];
+  mappingRules: MappingRules;
+  ingestWaitMs: number;
+  retryMaxAgeMs: number;
+}>;
+
+export type IngestAuth = Readonly<{
+  tokens: readonly string[];
+  basic: readonly string[];
+  hmacSecrets: readonly string[];
+  /** Without any credential: whether others than this machine may send. */
+  open: boolean;
+}>;
+
+/** All that is wrong with the environment, a line each, with the variable's name and never its value. */
+export class ConfigError extends Error {
+  readonly problems: string[];
+  constructor(problems: string[]) {
+    super(['The configuration can\'t be used:', ...problems.map((problem) => `  - ${problem}`)].join('\n'));
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}
+
+/** Loads the environment (and .env, which process variables outweigh) into a typed, frozen configuration. */
+export async function loadConfig(app: FastifyInstance): Promise<Config> {
+  await app.register(fastifyEnv, {
+    confKey: 'environment',
+    dotenv: true,
+    schema: { type: 'object', properties: Object.fromEntries(Object.keys(Environment.shape).map((name) => [name, { type: 'string' }])) },
+  });
+  await app.after();
+  return readConfig(app.getDecorator('environment'));
+}
+
+/** Types and checks variables; throws a `ConfigError` that lists every problem. */
+export function readConfig(variables: Record<string, string | undefined>): Config {
+  const set = Object.fromEntries(
+    Object.entries(variables)
+      .map(([name, value]) => [name, value?.trim()])
+      .filter(([, value]) => value !== undefined && value !== ''),
+  );
+  const parsed = Environment.safeParse(set);
+  if (!parsed.success) throw new ConfigError(parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`));
+  const env = parsed.data;
+  const problems: string[] = [];
+  if (env.INTERCOM_ACCESS_TOKEN && !env.INTERCOM_REGION && !env.INTERCOM_API_URL) {
+    problems.push('INTERCOM_REGION is missing: set us, eu or au, where your Intercom workspace is hosted');
+  }
+  if (!env.INTERCOM_ACCESS_TOKEN && env.INTERCOM_REGION) {
+    problems.push('INTERCOM_ACCESS_TOKEN is missing: INTERCOM_REGION is set, the token of that workspace is not');
+  }
+  const mappingRules = readRules(env.MAPPING_FILE, problems);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return Object.freeze({
+    intercom: installation(env),
+    intercomVersion: env.INTERCOM_VERSION,
+    quotaShare: env.INTERCOM_QUOTA_SHARE,
+    concurrency: env.INTERCOM_CONCURRENCY,
+    host: env.HOST,
+    port: env.PORT,
+    logLevel: env.LOG_LEVEL,
+    databasePath: env.DATABASE_URL,
+    ingestAuth: Object.freeze({
+      tokens: env.INGEST_TOKEN ?? [],
+      basic: env.INGEST_BASIC ?? [],
+      hmacSecrets: env.INGEST_HMAC_SECRET ?? [],
+      open: env.INGEST_AUTH === 'none',
+    }),
+    consentCategory: env.CONSENT_CATEGORY,
+    marketingEvents: env.MARKETING_EVENTS,
+    consentWhenAbsent: env.CONSENT_WHEN_ABSENT,
+    anonymousEvents: env.ANONYMOUS_EVENTS,
+    eventNaming: env.EVENT_NAMING,
+    mappingRules,
+    ingestWaitMs: env.INGEST_WAIT_MS,
+    retryMaxAgeMs: env.RETRY_MAX_AGE_HOURS * 3_600_000,
+  });
+}
+
+function installation(env: Environment): Config['intercom'] {
+  if (!env.INTERCOM_ACCESS_TOKEN) return null;
+  const region = env.INTERCOM_REGION ?? null;
+  const url = env.INTERCOM_API_URL ?? regionUrls[region ?? 'us'];
+  return Object.freeze({ accessToken: env.INTERCOM_ACCESS_TOKEN, region, apiUrl: url });
+}
+
+function readRules(path: string | undefined, problems: string[]): MappingRules {
+  if (path === undefined) return noRules;
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    problems.push(`MAPPING_FILE can't be read: ${error instanceof Error ? error.message : String(error)}`);
+    return noRules;
+  }
+  const parsed = parseMappingRules(text);
+  if (parsed.ok) return parsed.rules;
+  problems.push(...parsed.problems.map((problem) => `MAPPING_FILE: ${problem}`));
+  return noRules;
+}

@@ -1,0 +1,49 @@
+import type { FastifyInstance } from 'fastify';
+import type { GateState } from './dispatch/gate.ts';
+import type { Metrics } from './metrics.ts';
+import type { Queue } from './queue/queue.ts';
+
+export type HealthOptions = {
+  queue: Queue;
+  /** null: no installation. */
+  gateState(): GateState | null;
+  metrics: Metrics;
+  openapi(): string;
+};
+
+type Part = { ok: boolean; reason?: string; message?: string; remedy?: string };
+
+/**
+ * `/healthz`: the process answers. `/readyz`: it can store and dispatch, and if not, which part can't; with
+ * `?only=store` it says whether events can be kept, which is what a load balancer should ask, since an installation
+ * on hold goes on accepting.
+ */
+export async function healthRoutes(app: FastifyInstance, options: HealthOptions): Promise<void> {
+  app.get('/healthz', async (_, reply) => reply.header('cache-control', 'no-store').send({ status: 'ok' }));
+
+  app.get<{ Querystring: { only?: string } }>('/readyz', async (request, reply) => {
+    const parts = { store: storePart(), dispatch: dispatchPart() };
+    const asked = request.query.only === 'store' ? [parts.store] : [parts.store, parts.dispatch];
+    const isReady = asked.every(({ ok }) => ok);
+    return reply
+      .code(isReady ? 200 : 503)
+      .header('cache-control', 'no-store')
+      .send({ status: isReady ? 'ready' : 'not_ready', ...parts });
+  });
+
+  app.get('/metrics', async (_, reply) => reply.type(options.metrics.contentType).send(await options.metrics.render()));
+
+  app.get('/openapi.yaml', async (_, reply) => reply.type('application/yaml').send(options.openapi()));
+
+  function storePart(): Part {
+    const health = options.queue.health();
+    return health.ok ? { ok: true } : { ok: false, reason: 'cannot_store', message: health.reason };
+  }
+
+  function dispatchPart(): Part {
+    const state = options.gateState();
+    if (state === null) return { ok: true, reason: 'no_installation', message: 'no Intercom workspace is installed yet' };
+    if (state.open) return { ok: true };
+    return { ok: false, reason: state.reason, message: state.message, remedy: state.remedy };
+  }
+}
