@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
 import type { GateState } from './dispatch/gate.ts';
 import type { Metrics } from './metrics.ts';
 import type { Queue } from './queue/queue.ts';
@@ -11,7 +12,25 @@ export type HealthOptions = {
   openapi(): string;
 };
 
-type Part = { ok: boolean; reason?: string; message?: string; remedy?: string };
+export const Liveness = z.object({ status: z.literal('ok') }).meta({ id: 'Liveness', description: 'The process answers.' });
+
+export const ReadinessPart = z
+  .object({
+    ok: z.boolean(),
+    reason: z.string().optional().meta({ description: 'Why not, for programs.' }),
+    message: z.string().optional().meta({ description: 'Why not, for people.' }),
+    remedy: z.string().optional().meta({ description: 'What to do about it.' }),
+  })
+  .meta({ id: 'ReadinessPart', description: 'Whether one part of the service can work.' });
+type Part = z.infer<typeof ReadinessPart>;
+
+export const Readiness = z
+  .object({
+    status: z.enum(['ready', 'not_ready']),
+    store: ReadinessPart.meta({ description: 'Whether events can be kept.' }),
+    dispatch: ReadinessPart.meta({ description: 'Whether events are sent to Intercom.' }),
+  })
+  .meta({ id: 'Readiness', description: 'What the service can do now.' });
 
 /**
  * `/healthz`: the process answers. `/readyz`: it can store and dispatch, and if not, which part can't; with

@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyReply } from 'fastify';
+import { z } from 'zod';
 
 /** An answer of `application/problem+json` (RFC 9457): what happened, why, and what to do next. */
 export type Problem = {
@@ -10,6 +11,28 @@ export type Problem = {
   errors?: { code: string; message: string; path?: string; index?: number }[];
   retryAfterSeconds?: number;
 };
+
+/** The problem as it is sent. */
+export const ProblemBody = z
+  .looseObject({
+    type: z.string().meta({ description: '`urn:signal-intercom:problem:` and the code.' }),
+    title: z.string().meta({ description: 'What the status means.' }),
+    status: z.int(),
+    code: z.string().meta({ description: 'Which problem it is, for programs.' }),
+    detail: z.string().meta({ description: 'What happened and what to do about it, for people.' }),
+    errors: z
+      .array(
+        z.object({
+          index: z.int().optional().meta({ description: 'The place of the event in the request, from 0.' }),
+          code: z.string(),
+          message: z.string(),
+          path: z.string().optional().meta({ description: 'The field; empty where it is the event as a whole.' }),
+        }),
+      )
+      .optional()
+      .meta({ description: 'Each single thing that is wrong.' }),
+  })
+  .meta({ id: 'Problem', description: 'What went wrong (RFC 9457).' });
 
 export function sendProblem(reply: FastifyReply, problem: Problem, more: Record<string, unknown> = {}): FastifyReply {
   const { status, code, detail, errors, retryAfterSeconds } = problem;

@@ -278,3 +278,10 @@ t.test('rules carry the consent that an event needs', async (t) => {
   );
   t.equal(ruleFor(noRules, event({ type: 'page' })), undefined);
 });
+
+t.test('the example of docs/mapping.md is a mapping file', async (t) => {
+  const docs = readFileSync(new URL('../docs/mapping.md', import.meta.url), 'utf8');
+  const [, example = ''] = /```yaml\n(.*?)```/s.exec(docs) ?? [];
+  const planned = { type: 'track', event: 'delivery_planned' };
+  t.strictSame(ruleFor(rules(example), event(planned)), { metadata: ['delivery.address.city', 'products.0.name'] });
+});

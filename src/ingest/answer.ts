@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ProblemBody } from '../problem.ts';
 import type { EventState, Receipt } from '../queue/queue.ts';
 import type { Accepted } from './accept.ts';
 
@@ -14,22 +15,49 @@ export const EventAnswer = z
     index: z.int().meta({ description: 'Its place in the request, from 0.' }),
     id: z.string().optional().meta({ description: 'The id of the kept event; the original\'s for a duplicate.' }),
     messageId: z.string().optional(),
-    status: z.enum(['delivered', 'queued', 'filtered', 'duplicate', 'dead', 'rejected']),
-    reason: z.string().optional().meta({ description: 'Why it was filtered, is held, or died.' }),
+    status: z.enum(['delivered', 'queued', 'filtered', 'duplicate', 'dead', 'rejected']).meta({
+      description: [
+        '- `delivered`: Intercom has it',
+        '- `queued`: kept and under way; `reason` says if the installation is on hold',
+        '- `filtered`: on purpose not sent; `reason` says why',
+        '- `duplicate`: this messageId is known; `original` gives its state',
+        '- `dead`: Intercom refused it for good; kept in the dead letters',
+        '- `rejected`: invalid, nothing kept; `error` says what to change',
+      ].join('\n'),
+    }),
+    reason: z.string().optional().meta({
+      description:
+        'Why it was filtered (`consent_functional`, `consent_marketing`, `consent_revoked`, `mapping_dropped`, `no_identifier`), is held (`hold_…`), died, or took no call of its own (`unchanged`, `merged`).',
+    }),
     intercom: z
       .object({ status: z.int().nullable(), calls: z.int() })
       .optional()
-      .meta({ description: "Intercom's last answer, and the calls spent on this event." }),
+      .meta({ description: "The status of Intercom's last answer (null: none was needed, or none came), and the calls spent on this event." }),
     original: OriginalState.optional().meta({ description: 'The state of the first event with this messageId.' }),
-    error: z.object({ code: z.string(), message: z.string(), path: z.string() }).optional(),
+    error: z
+      .object({
+        code: z.string(),
+        message: z.string().meta({ description: 'What is wrong and what to send instead.' }),
+        path: z.string().meta({ description: 'The first wrong field; empty where it is the event as a whole.' }),
+      })
+      .optional(),
   })
-  .meta({ id: 'EventAnswer' });
+  .meta({ id: 'EventAnswer', description: 'What became of one event.' });
 export type EventAnswer = z.infer<typeof EventAnswer>;
 
 export const IngestAnswer = z
-  .object({ accepted: z.int(), rejected: z.int(), events: z.array(EventAnswer) })
+  .object({
+    accepted: z.int().meta({ description: 'Events that are kept, now or (a duplicate) before.' }),
+    rejected: z.int().meta({ description: 'Events of which nothing is kept.' }),
+    events: z.array(EventAnswer).meta({ description: 'One entry per event, in the order of the request.' }),
+  })
   .meta({ id: 'IngestAnswer', description: 'What became of each event of the request.' });
 export type IngestAnswer = z.infer<typeof IngestAnswer>;
+
+export const IngestProblem = ProblemBody.extend(IngestAnswer.partial().shape).meta({
+  id: 'IngestProblem',
+  description: 'A problem, with what became of each event where the events could be read.',
+});
 
 /** The answers in the order of the request; `settled` are the events that ended while the sender waited. */
 export function answerEvents(accepted: Accepted[], receipts: Receipt[], settled: Map<string, EventState>, holdReason: string | null): EventAnswer[] {

@@ -44,7 +44,7 @@ const timestamp = z
   .refine((value) => isAbsent(value) || readTime(value) !== undefined, {
     error: 'is no readable time: send ISO 8601 (2026-02-25T14:30:00.000Z) or Unix milliseconds',
   })
-  .meta({ description: 'When the event happened: ISO 8601 or Unix milliseconds. Absent: the time of receipt.' });
+  .meta({ description: 'When the event happened: ISO 8601 or Unix milliseconds, as a text or a number. Absent: the time of receipt.' });
 
 /** The wire form of one event. Unknown keys are kept; each camelCase key may also come in snake_case. */
 export const WireEvent = z
@@ -57,21 +57,21 @@ export const WireEvent = z
     event: z
       .string({ error: 'must be a text' })
       .nullish()
-      .meta({ description: 'The event name; required for track.' }),
+      .meta({ description: 'The event name; required for track. Names a page that has no `name`.' }),
     name: z.string({ error: 'must be a text' }).nullish().meta({ description: 'The name of a page or screen.' }),
-    userId: id('Your own stable id of the person: `external_id` in Intercom.'),
+    userId: id('Your own stable id of the person: `external_id` in Intercom. A number is taken as text, an empty text as absent.'),
     user_id: id('The same as `userId`.'),
     externalId: id('The same as `userId`.'),
     external_id: id('The same as `userId`.'),
-    email: id('The email of the person, where there are no traits.'),
+    email: id('The email of the person, where `traits.email` and `context.traits.email` carry none.'),
     anonymousId: id('The id of the browser or device.'),
     anonymous_id: id('The same as `anonymousId`.'),
     groupId: id('The company; required for group.'),
     group_id: id('The same as `groupId`.'),
-    messageId: id('Unique per event. A repeat is recognised for at least 7 days.'),
+    messageId: id('Unique per event: a repeat within 7 days is answered with the state of the first and not sent again.'),
     message_id: id('The same as `messageId`.'),
     properties: object('What belongs to a page or tracked event.'),
-    traits: object('What is known of the person or company.'),
+    traits: object('What is known of the person, or of the company of a group.'),
     context: object('Where it happened; `context.consent` carries the consent.'),
     consent: z.unknown().optional().meta({ description: 'The consent, where it is not in `context.consent`.' }),
     timestamp,
@@ -200,5 +200,11 @@ function readIso(value: unknown): number | undefined {
   const [, day, time = '00:00', zone = 'Z'] = match;
   const offset = /^[+-]\d{2}$/.test(zone) ? `${zone}:00` : zone.replace(/^([+-]\d{2})(\d{2})$/, '$1:$2').toUpperCase();
   const ms = Date.parse(`${day}T${time.replace(',', '.')}${offset}`);
-  return Number.isNaN(ms) ? undefined : ms;
+  return Number.isNaN(ms) || !isCalendarDay(day!) ? undefined : ms;
+}
+
+/** `Date.parse` turns 30 February into 2 March. */
+function isCalendarDay(day: string): boolean {
+  const ms = Date.parse(`${day}T00:00Z`);
+  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(day);
 }

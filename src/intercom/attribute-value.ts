@@ -3,7 +3,7 @@ import type { Warn } from './warning.ts';
 
 export type Scalar = string | number | boolean;
 
-/** Intercom stores longer texts cut or unfiltered: https://www.intercom.com/help/en/articles/179 */
+/** What Intercom's filters take of a text; a longer one may be stored, but nobody finds it. */
 export const longestText = 255;
 export const longestKey = 190;
 

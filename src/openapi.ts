@@ -1,0 +1,32 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { healthPaths } from './openapi/health.ts';
+import { ingestComponents, ingestPath } from './openapi/ingest.ts';
+import { describeSchemas } from './openapi/schemas.ts';
+
+/** The HTTP contract as an OpenAPI document: paths by hand, schemas from the code that validates. */
+export function describeApi(): object {
+  return {
+    openapi: '3.1.1',
+    info: {
+      title: 'Signal → Intercom',
+      version: readVersion(),
+      summary: 'Datafly Signal events in, Intercom contacts and timeline events out.',
+      description:
+        'Takes the events of a Datafly Signal webhook, keeps them durably, and sends them to Intercom: once, and in order for each person.\n\nErrors are answered as `application/problem+json` (RFC 9457); `code` says which one, `detail` what to do.',
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    servers: [{ url: 'http://localhost:8080', description: 'The address that the service listens on by default.' }],
+    tags: [
+      { name: 'ingest', description: 'Where Signal sends its events.' },
+      { name: 'operations', description: 'For load balancers, monitoring and whoever integrates.' },
+    ],
+    paths: { '/ingest': ingestPath, ...healthPaths },
+    components: { ...ingestComponents, schemas: describeSchemas() },
+  };
+}
+
+function readVersion(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return z.object({ version: z.string() }).parse(JSON.parse(text)).version;
+}

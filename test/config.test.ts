@@ -1,0 +1,104 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { ConfigError, readConfig } from '../src/config.ts';
+import { startService, temporaryFolder, until } from './service.ts';
+
+t.test('every problem is told at once, by the name of its variable and never by its value', async (t) => {
+  const secret = 'dG9rZW4 with a space';
+  const error = problemsOf({
+    INTERCOM_ACCESS_TOKEN: secret,
+    INTERCOM_REGION: 'mars',
+    PORT: '99999',
+    CONSENT_CATEGORY: 'all',
+    INGEST_BASIC: 'no-colon',
+    DATABASE_URL: 'mysql://x',
+    MAPPING_FILE: '/nowhere/rules.yaml',
+  });
+  for (const name of ['INTERCOM_ACCESS_TOKEN', 'INTERCOM_REGION', 'PORT', 'CONSENT_CATEGORY', 'INGEST_BASIC', 'DATABASE_URL']) {
+    t.ok(error.problems.some((problem) => problem.startsWith(name)), name);
+  }
+  t.notMatch(error.message, secret);
+  t.notMatch(error.message, 'no-colon');
+});
+
+t.test('an empty variable counts as unset, and the defaults are those of the contract', async (t) => {
+  const config = readConfig({ INTERCOM_ACCESS_TOKEN: '', PORT: ' ', MARKETING_EVENTS: '' });
+  t.match(config, {
+    intercom: null,
+    intercomVersion: '2.11',
+    host: '127.0.0.1',
+    port: 8080,
+    databasePath: './data/signal-intercom.db',
+    consentCategory: 'functional',
+    consentWhenAbsent: 'allow',
+    anonymousEvents: 'reject',
+    eventNaming: 'preserve',
+    ingestWaitMs: 1000,
+    retryMaxAgeMs: 72 * 3_600_000,
+    quotaShare: 1,
+    concurrency: 64,
+  });
+  t.ok(Object.isFrozen(config));
+});
+
+t.test('each region has its host', async (t) => {
+  const url = (INTERCOM_REGION: string) => readConfig({ INTERCOM_ACCESS_TOKEN: 'x', INTERCOM_REGION }).intercom?.apiUrl;
+  t.strictSame(['us', 'eu', 'au'].map(url), ['https://api.intercom.io', 'https://api.eu.intercom.io', 'https://api.au.intercom.io']);
+});
+
+t.test('a token without its region, and a region without its token, are refused with what to set', async (t) => {
+  t.match(problemsOf({ INTERCOM_ACCESS_TOKEN: 'x' }).problems, [/INTERCOM_REGION is missing/]);
+  t.match(problemsOf({ INTERCOM_REGION: 'us' }).problems, [/INTERCOM_ACCESS_TOKEN is missing/]);
+});
+
+t.test('the mapping file renames, drops and asks for consent; a mistake in it is named', async (t) => {
+  const folder = temporaryFolder(t);
+  const file = join(folder, 'rules.yaml');
+  writeFileSync(file, 'events:\n  Heartbeat: { drop: true }\n  Viewed: { rename: Looked at }\n  Bought: { consent: marketing }\n');
+  const { post, simulator } = await startService(t, { env: { MAPPING_FILE: file } });
+  const send = async (event: string) => (await post({ type: 'track', event, userId: 'u', context: { consent: { functional: true } } })).body.events[0];
+  t.match(await send('Heartbeat'), { status: 'filtered', reason: 'mapping_dropped' });
+  t.match(await send('Bought'), { status: 'filtered', reason: 'consent_marketing' });
+  t.match(await send('Viewed'), { status: 'delivered' });
+  t.match(simulator.timeline('u'), [{ eventName: 'Looked at' }]);
+  writeFileSync(file, 'events:\n  Heartbeat: { dorp: true }\n');
+  t.match(problemsOf({ MAPPING_FILE: file }).problems, [/MAPPING_FILE.*dorp/]);
+});
+
+t.test('a bad token is said in plain words; the service accepts, holds, and resumes by itself with nothing lost', async (t) => {
+  const { post, get, simulator, logs } = await startService(t, { simulator: { tokens: ['the-new-token'] } });
+  await until('the token was refused', () => simulator.count('GET /me') > 0);
+  await until('it was said', () => logs.some((line) => line.includes('delivery.held')));
+  const held = JSON.parse(logs.find((line) => line.includes('delivery.held'))!);
+  t.match(held, { reason: 'token_invalid', message: /does not accept the access token/, remedy: /INTERCOM_ACCESS_TOKEN.*INTERCOM_REGION/ });
+  t.match(await get('/readyz'), { status: 503, text: /"store":\{"ok":true\}.*token_invalid/ });
+  t.match(await get('/readyz?only=store'), { status: 200 });
+  t.match(await get('/healthz'), { status: 200 });
+  const { status, body } = await post({ type: 'track', event: 'A', userId: 'u', messageId: 'held' });
+  t.equal(status, 202);
+  t.match(body.events[0], { status: 'queued', reason: 'hold_token_invalid' });
+  t.equal(simulator.calls.filter(({ endpoint }) => endpoint !== 'GET /me').length, 0, 'nothing but the probe is sent');
+  simulator.setTokens(['demo-token']);
+  await until('the event arrived', () => simulator.timeline('u').length === 1);
+  t.notMatch(logs.join(''), 'demo-token', 'the token stands in no log line');
+});
+
+t.test('a token of another region is told by its name, and nothing is sent there', async (t) => {
+  const { post, logs, simulator } = await startService(t, { simulator: { region: 'Europe' } });
+  await until('it was said', () => logs.some((line) => line.includes('delivery.held')));
+  t.match(logs.join(''), /belongs to a workspace in the region eu, and INTERCOM_REGION says us/);
+  t.match(logs.join(''), /set INTERCOM_REGION=eu/);
+  t.equal((await post({ type: 'track', event: 'A', userId: 'u' })).status, 202);
+  t.equal(simulator.count('POST /events'), 0);
+});
+
+function problemsOf(variables: Record<string, string>): ConfigError {
+  try {
+    readConfig(variables);
+  } catch (error) {
+    if (error instanceof ConfigError) return error;
+    throw error;
+  }
+  throw new Error('the configuration was accepted');
+}
