@@ -225,6 +225,8 @@ t.test('the service gives the answers that are shown', async (t) => {
     const real = (await service.get('/metrics')).text;
     const shown = healthPaths['/metrics'].get.responses[200].content['text/plain'].example;
     for (const line of shown.trim().split('\n')) t.ok(real.includes(line.replace(/ \d+$/, ' ')), line);
+    const contract = healthPaths['/openapi.yaml'].get.responses[200].content['application/yaml'].example;
+    t.ok((await service.get('/openapi.yaml')).text.includes(contract));
   });
 });
 

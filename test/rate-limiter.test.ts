@@ -1,0 +1,127 @@
+import { mock } from 'node:test';
+import t, { type Test } from 'tap';
+import { createRateLimiter, type RateAnswer } from '../src/intercom/rate-limiter.ts';
+
+const start = 1_772_029_800_000; // the beginning of a 10-second window
+const patient = new AbortController().signal;
+
+/** A limiter on a clock of its own, and the Intercom that counts its calls. */
+function setUp(t: Test, options: { share?: number; limit?: number } = {}) {
+  mock.timers.enable({ apis: ['setTimeout', 'Date'], now: start });
+  t.teardown(() => mock.timers.reset());
+  const limiter = createRateLimiter({ share: options.share ?? 1 });
+  const limit = options.limit ?? 100;
+  const counted = new Map<number, number>();
+
+  function answer(others = 0): RateAnswer {
+    const window = Math.floor(Date.now() / 10_000);
+    const before = (counted.get(window) ?? 0) + others;
+    counted.set(window, before + 1);
+    return {
+      limit,
+      remaining: Math.max(0, limit - before),
+      resetSeconds: (window + 1) * 10 + 2,
+      dateMs: Math.floor(Date.now() / 1000) * 1000,
+      tookMs: 0,
+      limited: before >= limit,
+    };
+  }
+
+  /** How many of these calls were let go by now. */
+  async function tryToTake(count: number): Promise<{ gone(): number }> {
+    let gone = 0;
+    for (let n = 0; n < count; n += 1) void limiter.take(patient).then(() => (gone += 1));
+    await turn();
+    return { gone: () => gone };
+  }
+
+  return { limiter, answer, tryToTake, counted };
+}
+
+t.test('until the first answer tells the limit, one call is under way', async (t) => {
+  const { limiter, answer, tryToTake } = setUp(t);
+  const calls = await tryToTake(10);
+  t.equal(calls.gone(), 1);
+  limiter.learn(answer());
+  await turn();
+  t.equal(calls.gone(), 10);
+});
+
+t.test('a window is used up to its limit but for two urgent calls, and the next one begins on the clock', async (t) => {
+  const { limiter, answer, tryToTake } = setUp(t);
+  await tryToTake(1);
+  limiter.learn(answer());
+  const calls = await tryToTake(250);
+  t.equal(calls.gone(), 97);
+  await limiter.take(patient, true);
+  await limiter.take(patient, true);
+  mock.timers.tick(9_900);
+  await turn();
+  t.equal(calls.gone(), 97, 'not before the window ends');
+  mock.timers.tick(1_100);
+  await turn();
+  t.equal(calls.gone(), 97 + 98);
+});
+
+t.test('the share of the quota is kept', async (t) => {
+  const { limiter, answer, tryToTake } = setUp(t, { share: 0.5, limit: 200 });
+  await tryToTake(1);
+  limiter.learn(answer());
+  t.equal((await tryToTake(250)).gone(), 97);
+});
+
+t.test('what other apps take is not used twice', async (t) => {
+  const { limiter, answer, tryToTake } = setUp(t);
+  await tryToTake(1);
+  limiter.learn(answer(60));
+  t.equal((await tryToTake(250)).gone(), 100 - 61 - 2);
+});
+
+t.test('a 429 although calls remain stops until the window ends; only the second in a row waits for Reset', async (t) => {
+  const { limiter, answer, tryToTake } = setUp(t);
+  await tryToTake(1);
+  limiter.learn({ ...answer(), limited: true });
+  const calls = await tryToTake(1);
+  mock.timers.tick(9_500);
+  await turn();
+  t.equal(calls.gone(), 0);
+  mock.timers.tick(1_600);
+  await turn();
+  t.equal(calls.gone(), 1);
+  limiter.learn({ ...answer(), limited: true });
+  const next = await tryToTake(1);
+  mock.timers.tick(10_000);
+  await turn();
+  t.equal(next.gone(), 0, 'the end of the window was too early');
+  mock.timers.tick(2_500);
+  await turn();
+  t.equal(next.gone(), 1);
+});
+
+t.test('the clock is that of the answers: with one that is 5 s ahead, a window begins when it does at Intercom', async (t) => {
+  const { limiter, answer, tryToTake } = setUp(t);
+  await tryToTake(1);
+  limiter.learn({ ...answer(), dateMs: start - 5_000, remaining: 100 });
+  const calls = await tryToTake(200);
+  t.equal(calls.gone(), 97);
+  mock.timers.tick(4_900);
+  await turn();
+  t.equal(calls.gone(), 97);
+  mock.timers.tick(200);
+  await turn();
+  t.equal(calls.gone(), 97 + 98);
+});
+
+t.test('a call that is no longer wanted leaves the line', async (t) => {
+  const { limiter } = setUp(t);
+  await limiter.take(patient);
+  const stop = new AbortController();
+  const waiting = limiter.take(stop.signal);
+  stop.abort(new Error('stopping'));
+  await t.rejects(waiting, /stopping/);
+  t.equal(limiter.state().waiting, 0);
+});
+
+async function turn(): Promise<void> {
+  for (let n = 0; n < 5; n += 1) await Promise.resolve();
+}
