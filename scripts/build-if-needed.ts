@@ -8,7 +8,9 @@ const newest = Math.max(...globSync('src/**/*.ts').map((file) => statSync(file).
 
 if (!existsSync(built) || statSync(built).mtimeMs < newest) {
   if (!existsSync(compiler)) {
-    process.stderr.write('The service is not built, and there is no compiler here: run npm ci (without --omit=dev) first.\n');
+    process.stderr.write(
+      'The service is not built, and there is no compiler here: run npm ci (without --omit=dev) first.\n',
+    );
     process.exit(1);
   }
   const { status } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], { stdio: 'inherit' });

@@ -8,13 +8,32 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startSimulator } from '../src/simulator/simulator.ts';
 
-type Answer = { events: { status: string; reason?: string; intercom?: { status: number | null; calls: number }; error?: { message: string } }[] };
+type Answer = {
+  events: {
+    status: string;
+    reason?: string;
+    intercom?: { status: number | null; calls: number };
+    error?: { message: string };
+  }[];
+};
 type Sample = { title: string; event: Record<string, unknown>; expect: string };
 
 const isOnce = process.argv.includes('--once');
 const token = 'demo-token';
-const shop = { page: { url: 'https://shop.example.com/shirts/blue', title: 'Blue Shirt', path: '/shirts/blue', referrer: 'https://www.example.com/' } };
-const granted = { consent: { categories: { necessary: true, preferences: true }, canonical: { essential: true, functional: true, marketing: false } } };
+const shop = {
+  page: {
+    url: 'https://shop.example.com/shirts/blue',
+    title: 'Blue Shirt',
+    path: '/shirts/blue',
+    referrer: 'https://www.example.com/',
+  },
+};
+const granted = {
+  consent: {
+    categories: { necessary: true, preferences: true },
+    canonical: { essential: true, functional: true, marketing: false },
+  },
+};
 
 const samples: Sample[] = [
   {
@@ -31,7 +50,14 @@ const samples: Sample[] = [
   },
   {
     title: 'page Blue Shirt',
-    event: { type: 'page', userId: 'user-123', messageId: 'demo-page', name: 'Product Detail', properties: { ...shop.page }, context: { ...granted, ...shop } },
+    event: {
+      type: 'page',
+      userId: 'user-123',
+      messageId: 'demo-page',
+      name: 'Product Detail',
+      properties: { ...shop.page },
+      context: { ...granted, ...shop },
+    },
     expect: 'delivered',
   },
   {
@@ -77,10 +103,17 @@ const samples: Sample[] = [
     },
     expect: 'filtered',
   },
-  { title: 'track without an identifier', event: { type: 'track', event: 'Product Viewed', messageId: 'demo-nobody', properties: { product_id: 'sku-42' } }, expect: 'rejected' },
+  {
+    title: 'track without an identifier',
+    event: { type: 'track', event: 'Product Viewed', messageId: 'demo-nobody', properties: { product_id: 'sku-42' } },
+    expect: 'rejected',
+  },
 ];
 
-const simulator = await startSimulator({ tokens: [token], attributes: [{ model: 'contact', name: 'plan', data_type: 'string' }] });
+const simulator = await startSimulator({
+  tokens: [token],
+  attributes: [{ model: 'contact', name: 'plan', data_type: 'string' }],
+});
 const folder = await mkdtemp(join(tmpdir(), 'signal-intercom-demo-'));
 const port = await freePort(8080);
 const url = `http://127.0.0.1:${port}`;
@@ -132,34 +165,52 @@ Ctrl+C ends the demo and removes its data.`);
 }
 
 async function send({ title, event, expect }: Sample): Promise<void> {
-  const response = await fetch(`${url}/ingest`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(event) });
+  const response = await fetch(`${url}/ingest`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(event),
+  });
   const answer = (await response.json()) as Answer;
   const outcome = answer.events[0];
-  const more = outcome?.error?.message ?? outcome?.reason ?? (outcome?.intercom ? `Intercom answered ${outcome.intercom.status}, calls ${outcome.intercom.calls}` : '');
+  const more =
+    outcome?.error?.message ??
+    outcome?.reason ??
+    (outcome?.intercom ? `Intercom answered ${outcome.intercom.status}, calls ${outcome.intercom.calls}` : '');
   const isRight = outcome?.status === expect;
   if (!isRight) failures += 1;
-  print(`  ${isRight ? '✓' : '✗'} ${title.padEnd(38)} ${response.status}  ${(outcome?.status ?? '?').padEnd(10)} ${more}`);
+  print(
+    `  ${isRight ? '✓' : '✗'} ${title.padEnd(38)} ${response.status}  ${(outcome?.status ?? '?').padEnd(10)} ${more}`,
+  );
 }
 
 function showIntercom(): void {
   print('\nWhat Intercom has now:\n');
   for (const contact of simulator.contacts()) {
-    print(`  ${contact.role} ${contact.external_id}: ${contact.name ?? ''} <${contact.email ?? ''}> ${contact.phone ?? ''} ${JSON.stringify(contact.custom_attributes)}`);
+    print(
+      `  ${contact.role} ${contact.external_id}: ${contact.name ?? ''} <${contact.email ?? ''}> ${contact.phone ?? ''} ${JSON.stringify(contact.custom_attributes)}`,
+    );
     for (const event of simulator.timeline(contact.id)) {
-      print(`    ${new Date(event.createdAt * 1000).toISOString().slice(0, 19)}Z  ${event.eventName.padEnd(16)} ${JSON.stringify(event.metadata)}`);
+      print(
+        `    ${new Date(event.createdAt * 1000).toISOString().slice(0, 19)}Z  ${event.eventName.padEnd(16)} ${JSON.stringify(event.metadata)}`,
+      );
     }
   }
   const spent = simulator.calls.filter(({ method }) => method !== 'GET');
-  print(`\n  ${spent.length} calls for ${samples.filter(({ expect }) => expect === 'delivered').length} events: ${spent.map(({ endpoint }) => endpoint).join(', ')}`);
+  print(
+    `\n  ${spent.length} calls for ${samples.filter(({ expect }) => expect === 'delivered').length} events: ${spent.map(({ endpoint }) => endpoint).join(', ')}`,
+  );
 }
 
 /** The summary may not claim what the record of the simulator doesn't show. */
 function check(): void {
   const names = simulator.timeline('user-123').map(({ eventName }) => eventName);
   const contact = simulator.contact('user-123');
-  const isRight = contact?.email === 'jane@example.com' && names.join() === 'page_viewed,Product Viewed,Order Completed';
+  const isRight =
+    contact?.email === 'jane@example.com' && names.join() === 'page_viewed,Product Viewed,Order Completed';
   if (!isRight) failures += 1;
-  print(isRight ? '\nEverything arrived, in order, once.' : `\nThis is not what should have arrived: ${names.join(', ')}`);
+  print(
+    isRight ? '\nEverything arrived, in order, once.' : `\nThis is not what should have arrived: ${names.join(', ')}`,
+  );
 }
 
 async function ready(): Promise<void> {

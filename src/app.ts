@@ -12,7 +12,6 @@ import { createConsentPolicy } from './ingest/consent-policy.ts';
 import { ingestProblem, ingestRoutes } from './ingest/route.ts';
 import { createIntercomClient } from './intercom/client.ts';
 import { createDestination } from './intercom/destination.ts';
-import { mapEvent } from './intercom/mapping.ts';
 import { ruleFor } from './intercom/mapping-rules.ts';
 import { checkInstallation, holdTexts } from './intercom/preflight.ts';
 import { createRateLimiter } from './intercom/rate-limiter.ts';
@@ -86,7 +85,8 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
       gate,
       concurrency: settings.concurrency,
       retryMaxAgeMs: settings.retryMaxAgeMs,
-      mayStillSend: (lease) => (event, job) => consent.mayStillSend(event, Math.min(job.atMs, job.receivedAtMs), lease.consent),
+      mayStillSend: (lease) => (event, job) =>
+        consent.mayStillSend(event, Math.min(job.atMs, job.receivedAtMs), lease.consent),
       onSettled: settlements.announce,
       onAttempt: recordAttempt,
     });
@@ -94,7 +94,10 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   }
 
   function announceHold(state: GateState & { open: false }): void {
-    log.error({ reason: state.reason, message: state.message, remedy: state.remedy }, 'delivery.held: events are kept, none is sent');
+    log.error(
+      { reason: state.reason, message: state.message, remedy: state.remedy },
+      'delivery.held: events are kept, none is sent',
+    );
   }
 
   function holdReason(): string | null {
@@ -106,10 +109,12 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
 
   /** The one line of an attempt: pseudonymous, and without what was sent. */
   function recordAttempt({ lease, step, outcome, reason, status, attempt, retryInMs }: AttemptReport): void {
+    if (outcome === 'retry' || outcome === 'hold') settlements.postpone(lease.jobs.map(({ id }) => id));
     metrics.attempts.inc({ type: step.type, outcome, reason: reason ?? '' });
     metrics.attemptSeconds.observe(step.ms / 1000);
     for (const call of step.exchange.calls) metrics.calls.inc({ status: call.status ?? 'none' });
-    if (outcome === 'delivered') for (const job of step.jobs) metrics.delaySeconds.observe((Date.now() - job.receivedAtMs) / 1000);
+    if (outcome === 'delivered')
+      for (const job of step.jobs) metrics.delaySeconds.observe((Date.now() - job.receivedAtMs) / 1000);
     const level = outcome === 'delivered' || outcome === 'filtered' ? 'info' : 'warn';
     log[level](
       {
@@ -137,20 +142,42 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     logController: new LogController({ disableRequestLogging: true }),
     requestIdHeader: 'x-request-id',
     bodyLimit: 1_000_000,
+    routerOptions: { ignoreTrailingSlash: true },
     forceCloseConnections: 'idle',
     return503OnClosing: false, // requests that arrived before the end are answered
   });
   http.setErrorHandler((error, request, reply) => {
     const problem = ingestProblem(error);
     if (problem) return sendProblem(reply, problem);
-    const status = error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : 500;
-    if (status < 500) return sendProblem(reply, { status, code: 'bad_request', detail: error instanceof Error ? error.message : 'bad request' });
+    const status =
+      error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : 500;
+    if (status < 500)
+      return sendProblem(reply, {
+        status,
+        code: 'bad_request',
+        detail: error instanceof Error ? error.message : 'bad request',
+      });
     log.error({ err: error, requestId: request.id }, 'request.failed');
-    return sendProblem(reply, { status: 500, code: 'internal_error', detail: `the service failed on this request; nothing of it is confirmed. Its logs say more under the request id ${request.id}` });
+    return sendProblem(reply, {
+      status: 500,
+      code: 'internal_error',
+      detail: `the service failed on this request; nothing of it is confirmed. Its logs say more under the request id ${request.id}`,
+    });
   });
-  http.setNotFoundHandler((request, reply) =>
-    sendProblem(reply, { status: 404, code: 'not_found', detail: `${request.method} ${request.url.split('?')[0]} is no route of this service; /openapi.yaml lists them` }),
-  );
+  http.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?')[0] ?? '';
+    const allowed = ['GET', 'POST', 'PUT'].filter((method) => http.hasRoute({ method, url: path }));
+    if (allowed.length > 0) {
+      const detail = `${path} takes ${allowed.join(' and ')}, not ${request.method}`;
+      return sendProblem(reply.header('allow', allowed.join(', ')), {
+        status: 405,
+        code: 'method_not_allowed',
+        detail,
+      });
+    }
+    const detail = `${request.method} ${path} is no route of this service; /openapi.yaml lists them`;
+    return sendProblem(reply, { status: 404, code: 'not_found', detail });
+  });
   await http.register(ingestRoutes, {
     queue,
     settlements,
@@ -158,7 +185,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     accept: {
       consent,
       anonymousEvents: config.anonymousEvents,
-      isDropped: (event) => mapEvent(event, mapping).kind === 'dropped',
+      isDropped: (event) => ruleFor(config.mappingRules, event)?.drop === true,
     },
     waitMs: config.ingestWaitMs,
     installation: () => (installation ? { id: defaultInstallation } : null),
@@ -169,9 +196,19 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
       queue.depth() + events <= 4 * config.concurrency &&
       hasQuota(installation.limiter.state(), events),
     onAnswer: ({ requestId, status, events, ms }) => {
-      for (const event of events) metrics.ingest.inc({ status: event.status, reason: event.error?.code ?? event.reason ?? '' });
+      for (const event of events)
+        metrics.ingest.inc({ status: event.status, reason: event.error?.code ?? event.reason ?? '' });
       const level = status < 400 ? 'debug' : 'info';
-      log[level]({ requestId, status, events: events.length, ms: Math.round(ms), errors: [...new Set(events.flatMap(({ error }) => error?.code ?? []))] }, 'ingest.answered');
+      log[level](
+        {
+          requestId,
+          status,
+          events: events.length,
+          ms: Math.round(ms),
+          errors: [...new Set(events.flatMap(({ error }) => error?.code ?? []))],
+        },
+        'ingest.answered',
+      );
     },
   });
   await http.register(healthRoutes, {
@@ -216,6 +253,9 @@ function explainHold(reason: string): { message: string; remedy: string } {
 }
 
 /** A wait for the next window would outlast the sender's patience. */
-function hasQuota({ limit, used, waiting }: { limit: number | null; used: number; waiting: number }, events: number): boolean {
+function hasQuota(
+  { limit, used, waiting }: { limit: number | null; used: number; waiting: number },
+  events: number,
+): boolean {
   return limit === null || used + waiting + 2 * events < limit;
 }

@@ -13,7 +13,12 @@ const regionUrls = {
 
 export type Region = keyof typeof regionUrls;
 
-const list = z.string().transform((text) => text.split(',').map((item) => item.trim()).filter((item) => item !== ''));
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== ''),
+);
 const port = z.coerce.number().int().min(0).max(65_535);
 const count = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
 
@@ -31,10 +36,16 @@ const apiUrl = z
 
 /** The environment. Names are part of the public contract. */
 const Environment = z.object({
-  INTERCOM_ACCESS_TOKEN: z.string().regex(/^[\x21-\x7e]+$/, { error: 'holds characters that no token has' }).optional(),
+  INTERCOM_ACCESS_TOKEN: z
+    .string()
+    .regex(/^[\x21-\x7e]+$/, { error: 'holds characters that no token has' })
+    .optional(),
   INTERCOM_REGION: z.enum(['us', 'eu', 'au'], { error: 'must be us, eu or au' }).optional(),
   INTERCOM_API_URL: apiUrl.optional(),
-  INTERCOM_VERSION: z.string().regex(/^(\d+\.\d+|Preview)$/, { error: 'must be a version such as 2.11' }).default('2.11'),
+  INTERCOM_VERSION: z
+    .string()
+    .regex(/^(\d+\.\d+|Preview)$/, { error: 'must be a version such as 2.11' })
+    .default('2.11'),
   INTERCOM_QUOTA_SHARE: z.coerce.number().gt(0).max(1).default(1),
   INTERCOM_CONCURRENCY: count(1, 1000).default(64),
   HOST: z.string().default('127.0.0.1'),
@@ -47,14 +58,20 @@ const Environment = z.object({
     .optional(),
   INGEST_HMAC_SECRET: list.optional(),
   INGEST_AUTH: z.enum(['none'], { error: 'can only be none' }).optional(),
-  CONSENT_CATEGORY: z.enum(['functional', 'marketing'], { error: 'must be functional or marketing' }).default('functional'),
+  CONSENT_CATEGORY: z
+    .enum(['functional', 'marketing'], { error: 'must be functional or marketing' })
+    .default('functional'),
   MARKETING_EVENTS: list.prefault(''),
   CONSENT_WHEN_ABSENT: z.enum(['allow', 'deny'], { error: 'must be allow or deny' }).default('allow'),
   ANONYMOUS_EVENTS: z.enum(['reject', 'filter'], { error: 'must be reject or filter' }).default('reject'),
   EVENT_NAMING: z.enum(['preserve', 'snake_case'], { error: 'must be preserve or snake_case' }).default('preserve'),
   MAPPING_FILE: z.string().optional(),
   INGEST_WAIT_MS: count(0, 60_000).default(1000),
-  RETRY_MAX_AGE_HOURS: z.coerce.number().gt(0).max(24 * 365).default(72),
+  RETRY_MAX_AGE_HOURS: z.coerce
+    .number()
+    .gt(0)
+    .max(24 * 365)
+    .default(72),
 });
 
 type Environment = z.output<typeof Environment>;
@@ -92,7 +109,7 @@ export type IngestAuth = Readonly<{
 export class ConfigError extends Error {
   readonly problems: string[];
   constructor(problems: string[]) {
-    super(['The configuration can\'t be used:', ...problems.map((problem) => `  - ${problem}`)].join('\n'));
+    super(["The configuration can't be used:", ...problems.map((problem) => `  - ${problem}`)].join('\n'));
     this.name = 'ConfigError';
     this.problems = problems;
   }
@@ -103,7 +120,10 @@ export async function loadConfig(app: FastifyInstance): Promise<Config> {
   await app.register(fastifyEnv, {
     confKey: 'environment',
     dotenv: true,
-    schema: { type: 'object', properties: Object.fromEntries(Object.keys(Environment.shape).map((name) => [name, { type: 'string' }])) },
+    schema: {
+      type: 'object',
+      properties: Object.fromEntries(Object.keys(Environment.shape).map((name) => [name, { type: 'string' }])),
+    },
   });
   await app.after();
   return readConfig(app.getDecorator('environment'));
@@ -117,7 +137,8 @@ export function readConfig(variables: Record<string, string | undefined>): Confi
       .filter(([, value]) => value !== undefined && value !== ''),
   );
   const parsed = Environment.safeParse(set);
-  if (!parsed.success) throw new ConfigError(parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`));
+  if (!parsed.success)
+    throw new ConfigError(parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`));
   const env = parsed.data;
   const problems: string[] = [];
   if (env.INTERCOM_ACCESS_TOKEN && !env.INTERCOM_REGION && !env.INTERCOM_API_URL) {

@@ -12,7 +12,9 @@ export type HealthOptions = {
   openapi(): string;
 };
 
-export const Liveness = z.object({ status: z.literal('ok') }).meta({ id: 'Liveness', description: 'The process answers.' });
+export const Liveness = z
+  .object({ status: z.literal('ok') })
+  .meta({ id: 'Liveness', description: 'The process answers.' });
 
 export const ReadinessPart = z
   .object({
@@ -61,7 +63,8 @@ export async function healthRoutes(app: FastifyInstance, options: HealthOptions)
 
   function dispatchPart(): Part {
     const state = options.gateState();
-    if (state === null) return { ok: true, reason: 'no_installation', message: 'no Intercom workspace is installed yet' };
+    if (state === null)
+      return { ok: true, reason: 'no_installation', message: 'no Intercom workspace is installed yet' };
     if (state.open) return { ok: true };
     return { ok: false, reason: state.reason, message: state.message, remedy: state.remedy };
   }

@@ -18,7 +18,12 @@ export function createMetrics(read: () => Promise<Readings>) {
     labelNames: ['type', 'outcome', 'reason'],
     registers,
   });
-  const calls = new Counter({ name: 'signal_intercom_intercom_calls_total', help: 'Calls of the Intercom API, by status (none: no answer)', labelNames: ['status'], registers });
+  const calls = new Counter({
+    name: 'signal_intercom_intercom_calls_total',
+    help: 'Calls of the Intercom API, by status (none: no answer)',
+    labelNames: ['status'],
+    registers,
+  });
   const attemptSeconds = new Histogram({
     name: 'signal_intercom_attempt_seconds',
     help: 'Duration of a delivery attempt, with its waiting for quota',
@@ -37,16 +42,36 @@ export function createMetrics(read: () => Promise<Readings>) {
     labelNames: ['state'],
     registers,
   });
-  const people = new Gauge({ name: 'signal_intercom_people', help: 'People with queued events, by what they wait for', labelNames: ['state'], registers });
-  const oldest = new Gauge({ name: 'signal_intercom_oldest_queued_seconds', help: 'Age of the oldest queued event; 0 when none is queued', registers });
-  const held = new Gauge({ name: 'signal_intercom_held', help: '1 while the installation is on hold, by reason', labelNames: ['reason'], registers });
-  const quota = new Gauge({ name: 'signal_intercom_quota_calls', help: "Intercom's limit of the current 10-second window, and what is used of it", labelNames: ['kind'], registers });
+  const people = new Gauge({
+    name: 'signal_intercom_people',
+    help: 'People with queued events, by what they wait for',
+    labelNames: ['state'],
+    registers,
+  });
+  const oldest = new Gauge({
+    name: 'signal_intercom_oldest_queued_seconds',
+    help: 'Age of the oldest queued event; 0 when none is queued',
+    registers,
+  });
+  const held = new Gauge({
+    name: 'signal_intercom_held',
+    help: '1 while the installation is on hold, by reason',
+    labelNames: ['reason'],
+    registers,
+  });
+  const quota = new Gauge({
+    name: 'signal_intercom_quota_calls',
+    help: "Intercom's limit of the current 10-second window, and what is used of it",
+    labelNames: ['kind'],
+    registers,
+  });
 
   /** Gauges are read when somebody asks, so that they are never older than the scrape. */
   async function render(): Promise<string> {
     const { stats, hold, limit, used, nowMs } = await read();
     if (stats) {
-      for (const state of ['accepted', 'delivered', 'filtered', 'dead', 'queued'] as const) ledger.set({ state }, stats[state]);
+      for (const state of ['accepted', 'delivered', 'filtered', 'dead', 'queued'] as const)
+        ledger.set({ state }, stats[state]);
       people.set({ state: 'in_flight' }, stats.leased);
       people.set({ state: 'waiting_for_retry' }, stats.waiting);
       people.set({ state: 'any' }, stats.people);
@@ -63,7 +88,17 @@ export function createMetrics(read: () => Promise<Readings>) {
 }
 
 export type Readings = {
-  stats: { accepted: number; delivered: number; filtered: number; dead: number; queued: number; people: number; waiting: number; leased: number; oldestQueuedAtMs: number | null } | null;
+  stats: {
+    accepted: number;
+    delivered: number;
+    filtered: number;
+    dead: number;
+    queued: number;
+    people: number;
+    waiting: number;
+    leased: number;
+    oldestQueuedAtMs: number | null;
+  } | null;
   hold: string | null;
   limit: number | null;
   used: number;

@@ -51,6 +51,18 @@ function createLog(level: string): Logger {
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
     // Nothing below is ever logged on purpose; this is the second fence.
-    redact: { paths: ['*.authorization', '*.accessToken', '*.email', '*.phone', 'authorization', 'accessToken', 'email', 'phone'], censor: '[redacted]' },
+    redact: {
+      paths: [
+        '*.authorization',
+        '*.accessToken',
+        '*.email',
+        '*.phone',
+        'authorization',
+        'accessToken',
+        'email',
+        'phone',
+      ],
+      censor: '[redacted]',
+    },
   });
 }

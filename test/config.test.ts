@@ -15,8 +15,18 @@ t.test('every problem is told at once, by the name of its variable and never by 
     DATABASE_URL: 'mysql://x',
     MAPPING_FILE: '/nowhere/rules.yaml',
   });
-  for (const name of ['INTERCOM_ACCESS_TOKEN', 'INTERCOM_REGION', 'PORT', 'CONSENT_CATEGORY', 'INGEST_BASIC', 'DATABASE_URL']) {
-    t.ok(error.problems.some((problem) => problem.startsWith(name)), name);
+  for (const name of [
+    'INTERCOM_ACCESS_TOKEN',
+    'INTERCOM_REGION',
+    'PORT',
+    'CONSENT_CATEGORY',
+    'INGEST_BASIC',
+    'DATABASE_URL',
+  ]) {
+    t.ok(
+      error.problems.some((problem) => problem.startsWith(name)),
+      name,
+    );
   }
   t.notMatch(error.message, secret);
   t.notMatch(error.message, 'no-colon');
@@ -44,7 +54,11 @@ t.test('an empty variable counts as unset, and the defaults are those of the con
 
 t.test('each region has its host', async (t) => {
   const url = (INTERCOM_REGION: string) => readConfig({ INTERCOM_ACCESS_TOKEN: 'x', INTERCOM_REGION }).intercom?.apiUrl;
-  t.strictSame(['us', 'eu', 'au'].map(url), ['https://api.intercom.io', 'https://api.eu.intercom.io', 'https://api.au.intercom.io']);
+  t.strictSame(['us', 'eu', 'au'].map(url), [
+    'https://api.intercom.io',
+    'https://api.eu.intercom.io',
+    'https://api.au.intercom.io',
+  ]);
 });
 
 t.test('a token without its region, and a region without its token, are refused with what to set', async (t) => {
@@ -55,9 +69,13 @@ t.test('a token without its region, and a region without its token, are refused 
 t.test('the mapping file renames, drops and asks for consent; a mistake in it is named', async (t) => {
   const folder = temporaryFolder(t);
   const file = join(folder, 'rules.yaml');
-  writeFileSync(file, 'events:\n  Heartbeat: { drop: true }\n  Viewed: { rename: Looked at }\n  Bought: { consent: marketing }\n');
+  writeFileSync(
+    file,
+    'events:\n  Heartbeat: { drop: true }\n  Viewed: { rename: Looked at }\n  Bought: { consent: marketing }\n',
+  );
   const { post, simulator } = await startService(t, { env: { MAPPING_FILE: file } });
-  const send = async (event: string) => (await post({ type: 'track', event, userId: 'u', context: { consent: { functional: true } } })).body.events[0];
+  const send = async (event: string) =>
+    (await post({ type: 'track', event, userId: 'u', context: { consent: { functional: true } } })).body.events[0];
   t.match(await send('Heartbeat'), { status: 'filtered', reason: 'mapping_dropped' });
   t.match(await send('Bought'), { status: 'filtered', reason: 'consent_marketing' });
   t.match(await send('Viewed'), { status: 'delivered' });
@@ -66,23 +84,34 @@ t.test('the mapping file renames, drops and asks for consent; a mistake in it is
   t.match(problemsOf({ MAPPING_FILE: file }).problems, [/MAPPING_FILE.*dorp/]);
 });
 
-t.test('a bad token is said in plain words; the service accepts, holds, and resumes by itself with nothing lost', async (t) => {
-  const { post, get, simulator, logs } = await startService(t, { simulator: { tokens: ['the-new-token'] } });
-  await until('the token was refused', () => simulator.count('GET /me') > 0);
-  await until('it was said', () => logs.some((line) => line.includes('delivery.held')));
-  const held = JSON.parse(logs.find((line) => line.includes('delivery.held'))!);
-  t.match(held, { reason: 'token_invalid', message: /does not accept the access token/, remedy: /INTERCOM_ACCESS_TOKEN.*INTERCOM_REGION/ });
-  t.match(await get('/readyz'), { status: 503, text: /"store":\{"ok":true\}.*token_invalid/ });
-  t.match(await get('/readyz?only=store'), { status: 200 });
-  t.match(await get('/healthz'), { status: 200 });
-  const { status, body } = await post({ type: 'track', event: 'A', userId: 'u', messageId: 'held' });
-  t.equal(status, 202);
-  t.match(body.events[0], { status: 'queued', reason: 'hold_token_invalid' });
-  t.equal(simulator.calls.filter(({ endpoint }) => endpoint !== 'GET /me').length, 0, 'nothing but the probe is sent');
-  simulator.setTokens(['demo-token']);
-  await until('the event arrived', () => simulator.timeline('u').length === 1);
-  t.notMatch(logs.join(''), 'demo-token', 'the token stands in no log line');
-});
+t.test(
+  'a bad token is said in plain words; the service accepts, holds, and resumes by itself with nothing lost',
+  async (t) => {
+    const { post, get, simulator, logs } = await startService(t, { simulator: { tokens: ['the-new-token'] } });
+    await until('the token was refused', () => simulator.count('GET /me') > 0);
+    await until('it was said', () => logs.some((line) => line.includes('delivery.held')));
+    const held = JSON.parse(logs.find((line) => line.includes('delivery.held'))!);
+    t.match(held, {
+      reason: 'token_invalid',
+      message: /does not accept the access token/,
+      remedy: /INTERCOM_ACCESS_TOKEN.*INTERCOM_REGION/,
+    });
+    t.match(await get('/readyz'), { status: 503, text: /"store":\{"ok":true\}.*token_invalid/ });
+    t.match(await get('/readyz?only=store'), { status: 200 });
+    t.match(await get('/healthz'), { status: 200 });
+    const { status, body } = await post({ type: 'track', event: 'A', userId: 'u', messageId: 'held' });
+    t.equal(status, 202);
+    t.match(body.events[0], { status: 'queued', reason: 'hold_token_invalid' });
+    t.equal(
+      simulator.calls.filter(({ endpoint }) => endpoint !== 'GET /me').length,
+      0,
+      'nothing but the probe is sent',
+    );
+    simulator.setTokens(['demo-token']);
+    await until('the event arrived', () => simulator.timeline('u').length === 1);
+    t.notMatch(logs.join(''), 'demo-token', 'the token stands in no log line');
+  },
+);
 
 t.test('a token of another region is told by its name, and nothing is sent there', async (t) => {
   const { post, logs, simulator } = await startService(t, { simulator: { region: 'Europe' } });

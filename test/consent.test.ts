@@ -3,29 +3,100 @@ import { decideConsent } from '../src/ingest/consent.ts';
 import { startService, until } from './service.ts';
 
 type Category = 'functional' | 'marketing';
-const decide = (consent: unknown, category: Category = 'functional', absent: 'allow' | 'deny' = 'allow') => decideConsent(consent, category, absent);
+const decide = (consent: unknown, category: Category = 'functional', absent: 'allow' | 'deny' = 'allow') =>
+  decideConsent(consent, category, absent);
 
 t.test('each form decides, and the decision records category, form, key and value', async (t) => {
   const rows: [title: string, consent: unknown, category: Category, expect: object][] = [
-    ['canonical', { canonical: { functional: true } }, 'functional', { granted: true, form: 'canonical', key: 'functional', value: true }],
-    ['canonical refuses', { canonical: { functional: false } }, 'functional', { granted: false, form: 'canonical', value: false }],
-    ['canonical wins over categories', { canonical: { functional: false }, categories: { preferences: true } }, 'functional', { granted: false, form: 'canonical' }],
-    ['canonical wins over flat keys', { canonical: { marketing: false }, marketing: true }, 'marketing', { granted: false, form: 'canonical' }],
-    ['a key that canonical omits is not granted', { canonical: { essential: true }, categories: { preferences: true } }, 'functional', { granted: false, form: 'canonical', key: null }],
-    ['categories win over flat keys', { categories: { functional: false }, functional: true }, 'functional', { granted: false, form: 'categories' }],
-    ['Cookiebot preferences', { categories: { necessary: true, preferences: true } }, 'functional', { granted: true, form: 'categories', key: 'preferences' }],
-    ['Cookiebot marketing', { categories: { preferences: true, marketing: false } }, 'marketing', { granted: false, form: 'categories', key: 'marketing' }],
+    [
+      'canonical',
+      { canonical: { functional: true } },
+      'functional',
+      { granted: true, form: 'canonical', key: 'functional', value: true },
+    ],
+    [
+      'canonical refuses',
+      { canonical: { functional: false } },
+      'functional',
+      { granted: false, form: 'canonical', value: false },
+    ],
+    [
+      'canonical wins over categories',
+      { canonical: { functional: false }, categories: { preferences: true } },
+      'functional',
+      { granted: false, form: 'canonical' },
+    ],
+    [
+      'canonical wins over flat keys',
+      { canonical: { marketing: false }, marketing: true },
+      'marketing',
+      { granted: false, form: 'canonical' },
+    ],
+    [
+      'a key that canonical omits is not granted',
+      { canonical: { essential: true }, categories: { preferences: true } },
+      'functional',
+      { granted: false, form: 'canonical', key: null },
+    ],
+    [
+      'categories win over flat keys',
+      { categories: { functional: false }, functional: true },
+      'functional',
+      { granted: false, form: 'categories' },
+    ],
+    [
+      'Cookiebot preferences',
+      { categories: { necessary: true, preferences: true } },
+      'functional',
+      { granted: true, form: 'categories', key: 'preferences' },
+    ],
+    [
+      'Cookiebot marketing',
+      { categories: { preferences: true, marketing: false } },
+      'marketing',
+      { granted: false, form: 'categories', key: 'marketing' },
+    ],
     ['OneTrust C0003', { categories: { C0001: true, C0003: true } }, 'functional', { granted: true, key: 'C0003' }],
     ['OneTrust C0004', { categories: { C0001: true, C0004: true } }, 'marketing', { granted: true, key: 'C0004' }],
-    ['OneTrust without C0003', { categories: { C0001: true, C0002: true } }, 'functional', { granted: false, key: null }],
+    [
+      'OneTrust without C0003',
+      { categories: { C0001: true, C0002: true } },
+      'functional',
+      { granted: false, key: null },
+    ],
     ['IAB purposes are OR-merged', { categories: { 2: false, 3: true } }, 'marketing', { granted: true, key: '3' }],
-    ['the own name outweighs a code', { categories: { functional: false, C0003: true } }, 'functional', { granted: false, key: 'functional' }],
-    ['flat', { analytics: false, marketing: false, functional: true, advertising: false }, 'functional', { granted: true, form: 'flat' }],
+    [
+      'the own name outweighs a code',
+      { categories: { functional: false, C0003: true } },
+      'functional',
+      { granted: false, key: 'functional' },
+    ],
+    [
+      'flat',
+      { analytics: false, marketing: false, functional: true, advertising: false },
+      'functional',
+      { granted: true, form: 'flat' },
+    ],
     ['flat advertising counts as marketing', { advertising: true }, 'marketing', { granted: true, key: 'advertising' }],
-    ['flat marketing outweighs advertising', { advertising: true, marketing: false }, 'marketing', { granted: false, key: 'marketing' }],
+    [
+      'flat marketing outweighs advertising',
+      { advertising: true, marketing: false },
+      'marketing',
+      { granted: false, key: 'marketing' },
+    ],
     ["Google's keys", { ad_storage: 'granted', ad_user_data: 'true' }, 'marketing', { granted: true, form: 'google' }],
-    ["one of Google's keys refuses", { ad_storage: 'granted', ad_user_data: 'denied' }, 'marketing', { granted: false, form: 'google', key: 'ad_user_data' }],
-    ['Google says nothing of functional here', { ad_storage: 'granted' }, 'functional', { granted: false, form: 'google' }],
+    [
+      "one of Google's keys refuses",
+      { ad_storage: 'granted', ad_user_data: 'denied' },
+      'marketing',
+      { granted: false, form: 'google', key: 'ad_user_data' },
+    ],
+    [
+      'Google says nothing of functional here',
+      { ad_storage: 'granted' },
+      'functional',
+      { granted: false, form: 'google' },
+    ],
     ['an empty object grants nothing', {}, 'functional', { granted: false, form: 'flat', key: null }],
     ['a text is not true', { functional: 'true' }, 'functional', { granted: false, value: 'true' }],
     ['1 is not true', { canonical: { functional: 1 } }, 'functional', { granted: false, value: 1 }],
@@ -44,9 +115,12 @@ t.test('absent consent follows the configuration', async (t) => {
 });
 
 t.test('an event without the consent that it needs is kept, explained and never sent', async (t) => {
-  const { post, simulator } = await startService(t, { env: { MARKETING_EVENTS: 'Newsletter Opened, promo_clicked', CONSENT_WHEN_ABSENT: 'deny' } });
+  const { post, simulator } = await startService(t, {
+    env: { MARKETING_EVENTS: 'Newsletter Opened, promo_clicked', CONSENT_WHEN_ABSENT: 'deny' },
+  });
   const send = async (event: string, consent?: unknown) =>
-    (await post({ type: 'track', event, userId: 'u', context: consent === undefined ? {} : { consent } })).body.events[0];
+    (await post({ type: 'track', event, userId: 'u', context: consent === undefined ? {} : { consent } })).body
+      .events[0];
   const functional = { canonical: { functional: true, marketing: false } };
   t.match(await send('Clicked', { functional: false }), { status: 'filtered', reason: 'consent_functional' });
   t.match(await send('Clicked'), { status: 'filtered', reason: 'consent_functional' });
@@ -59,16 +133,47 @@ t.test('an event without the consent that it needs is kept, explained and never 
 
 t.test('CONSENT_CATEGORY=marketing asks marketing consent of everything', async (t) => {
   const { post } = await startService(t, { env: { CONSENT_CATEGORY: 'marketing' } });
-  const send = async (consent: unknown) => (await post({ type: 'identify', userId: 'u', context: { consent } })).body.events[0];
+  const send = async (consent: unknown) =>
+    (await post({ type: 'identify', userId: 'u', context: { consent } })).body.events[0];
   t.match(await send({ functional: true, marketing: false }), { status: 'filtered', reason: 'consent_marketing' });
   t.match(await send({ functional: false, marketing: true }), { status: 'delivered' });
+});
+
+t.test('an event that carries no consent falls under what its person is known to have refused', async (t) => {
+  const { post, simulator } = await startService(t);
+  const send = async (userId: string, context: object) =>
+    (await post({ type: 'track', event: 'A', userId, messageId: `${userId}-${Math.random()}`, context })).body
+      .events[0];
+  t.match(await send('refuses', { consent: { functional: false } }), {
+    status: 'filtered',
+    reason: 'consent_functional',
+  });
+  t.match(await send('refuses', {}), { status: 'filtered', reason: 'consent_revoked' });
+  t.match(await send('refuses', { consent: { functional: true } }), { status: 'delivered' });
+  t.match(await send('refuses', {}), { status: 'delivered' });
+  t.match(await send('another', {}), { status: 'delivered' });
+  t.equal(simulator.timeline('refuses').length, 2);
+});
+
+t.test('who has refused is filtered, also without an identifier', async (t) => {
+  const { post } = await startService(t);
+  const { status, body } = await post({ type: 'page', anonymousId: 'a', context: { consent: { functional: false } } });
+  t.equal(status, 200);
+  t.match(body.events[0], { status: 'filtered', reason: 'consent_functional' });
 });
 
 t.test('an event that waits is sent only if the newest consent of the person still allows it', async (t) => {
   const { post, simulator } = await startService(t, { simulator: { tokens: ['another-token'] } });
   const send = async (userId: string, messageId: string, functional: boolean, hour: number) => {
     const timestamp = `2026-02-25T${hour}:00:00Z`;
-    const event = { type: 'track', event: messageId, userId, messageId, timestamp, context: { consent: { functional } } };
+    const event = {
+      type: 'track',
+      event: messageId,
+      userId,
+      messageId,
+      timestamp,
+      context: { consent: { functional } },
+    };
     return (await post(event)).body.events[0];
   };
   t.match(await send('leaves', 'l-1', true, 10), { status: 'queued' });
@@ -78,7 +183,10 @@ t.test('an event that waits is sent only if the newest consent of the person sti
   t.match(await send('returns', 'r-3', true, 12), { status: 'queued' });
   t.match(await send('returns', 'r-4', false, 11), { status: 'filtered' }, 'an older refusal that comes late');
   simulator.setTokens(['demo-token']);
-  await until('delivery went on', async () => (await send('returns', 'r-3', true, 12))?.original?.status === 'delivered');
+  await until(
+    'delivery went on',
+    async () => (await send('returns', 'r-3', true, 12))?.original?.status === 'delivered',
+  );
   t.match(await send('returns', 'r-1', true, 10), { original: { status: 'delivered' } });
   t.match(await send('leaves', 'l-1', true, 10), { original: { status: 'filtered', reason: 'consent_revoked' } });
   t.strictSame(simulator.timeline('leaves'), []);

@@ -13,7 +13,11 @@ t.test(`killed ${rounds} times under load, no acknowledged event is lost, double
   const random = generator(seed);
   const simulator = await startSimulator({ tokens: [token], limitPerMinute: 6_000_000, latencyMs: 2, indexLagMs: 0 });
   t.teardown(() => simulator.close());
-  const env = { DATABASE_URL: `file:${join(temporaryFolder(t), 'queue.db')}`, INTERCOM_API_URL: simulator.url, LOG_LEVEL: 'info' };
+  const env = {
+    DATABASE_URL: `file:${join(temporaryFolder(t), 'queue.db')}`,
+    INTERCOM_API_URL: simulator.url,
+    LOG_LEVEL: 'info',
+  };
   const people = Array.from({ length: 12 }, (_, n) => ({ id: `u-${n}`, next: 0, acknowledged: [] as number[] }));
   let killed = 0;
 
@@ -52,7 +56,11 @@ t.test(`killed ${rounds} times under load, no acknowledged event is lost, double
 
   t.equal(killed, rounds, 'every round ended in a kill');
   const service = await startProcess(t, env);
-  const queued = async (): Promise<string> => (await (await request(`${service.url}/metrics`)).body.text()).split('\n').filter((line) => line.includes('ledger')).join('\n');
+  const queued = async (): Promise<string> =>
+    (await (await request(`${service.url}/metrics`)).body.text())
+      .split('\n')
+      .filter((line) => line.includes('ledger'))
+      .join('\n');
   await until('the queue is empty', async () => /state="queued"\} 0/.test(await queued()), 60_000);
   const ledger = await queued();
   const total = (state: string): number => Number(new RegExp(`state="${state}"\\} (\\d+)`).exec(ledger)?.[1]);
@@ -61,9 +69,17 @@ t.test(`killed ${rounds} times under load, no acknowledged event is lost, double
   t.comment(`${acknowledgedOf(people)} events were acknowledged`);
   for (const person of people) {
     const arrived = simulator.timeline(person.id).map(({ metadata }) => Number(metadata.n));
-    t.strictSame(person.acknowledged.filter((n) => !arrived.includes(n)), [], `${person.id}: nothing acknowledged is lost`);
+    t.strictSame(
+      person.acknowledged.filter((n) => !arrived.includes(n)),
+      [],
+      `${person.id}: nothing acknowledged is lost`,
+    );
     t.equal(new Set(arrived).size, arrived.length, `${person.id}: nothing is doubled`);
-    t.strictSame(arrived, arrived.toSorted((a, b) => a - b), `${person.id}: in the order of acceptance`);
+    t.strictSame(
+      arrived,
+      arrived.toSorted((a, b) => a - b),
+      `${person.id}: in the order of acceptance`,
+    );
   }
   t.equal(await service.end('SIGTERM'), 0);
 });
@@ -71,9 +87,19 @@ t.test(`killed ${rounds} times under load, no acknowledged event is lost, double
 t.test('SIGTERM: what is in flight ends, what waits is kept, and nothing is lost', async (t) => {
   const simulator = await startSimulator({ tokens: [token], latencyMs: 300, limitPerMinute: 6_000_000 });
   t.teardown(() => simulator.close());
-  const env = { DATABASE_URL: `file:${join(temporaryFolder(t), 'queue.db')}`, INTERCOM_API_URL: simulator.url, INTERCOM_CONCURRENCY: '4', INGEST_WAIT_MS: '0' };
+  const env = {
+    DATABASE_URL: `file:${join(temporaryFolder(t), 'queue.db')}`,
+    INTERCOM_API_URL: simulator.url,
+    INTERCOM_CONCURRENCY: '4',
+    INGEST_WAIT_MS: '0',
+  };
   const first = await startProcess(t, env);
-  const events = Array.from({ length: 40 }, (_, n) => ({ type: 'identify', userId: `u-${n}`, messageId: `m-${n}`, traits: { name: `N ${n}` } }));
+  const events = Array.from({ length: 40 }, (_, n) => ({
+    type: 'identify',
+    userId: `u-${n}`,
+    messageId: `m-${n}`,
+    traits: { name: `N ${n}` },
+  }));
   const answer = await tryPost(first.url, events);
   t.equal(answer?.status, 202);
   await until('some are under way', () => simulator.count('POST /contacts') > 0);
@@ -88,7 +114,10 @@ t.test('SIGTERM: what is in flight ends, what waits is kept, and nothing is lost
 });
 
 t.test('a process that can not start says why in one line and exits with 1', async (t) => {
-  await t.rejects(startProcess(t, { INTERCOM_REGION: 'mars', DATABASE_URL: `file:${join(temporaryFolder(t), 'queue.db')}` }), /INTERCOM_REGION must be us, eu or au/);
+  await t.rejects(
+    startProcess(t, { INTERCOM_REGION: 'mars', DATABASE_URL: `file:${join(temporaryFolder(t), 'queue.db')}` }),
+    /INTERCOM_REGION must be us, eu or au/,
+  );
 });
 
 function acknowledgedOf(people: { acknowledged: number[] }[]): number {

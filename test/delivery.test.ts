@@ -1,7 +1,11 @@
 import t from 'tap';
 import { startService, until, writes } from './service.ts';
 
-const jane = { type: 'identify', userId: 'user-123', traits: { email: 'Jane@Example.com', name: 'Jane Doe', plan: 'pro' } };
+const jane = {
+  type: 'identify',
+  userId: 'user-123',
+  traits: { email: 'Jane@Example.com', name: 'Jane Doe', plan: 'pro' },
+};
 const plan = [{ model: 'contact' as const, name: 'plan', data_type: 'string' }];
 
 t.test('the rows of the event table, by what Intercom received', async (t) => {
@@ -11,7 +15,12 @@ t.test('the rows of the event table, by what Intercom received', async (t) => {
     t.equal(status, 200);
     t.match(body.events[0], { status: 'delivered', intercom: { status: 200, calls: 1 } });
     t.strictSame(writes(simulator), ['POST /contacts']);
-    t.match(simulator.contact('user-123'), { role: 'user', email: 'jane@example.com', name: 'Jane Doe', custom_attributes: { plan: 'pro' } });
+    t.match(simulator.contact('user-123'), {
+      role: 'user',
+      email: 'jane@example.com',
+      name: 'Jane Doe',
+      custom_attributes: { plan: 'pro' },
+    });
   });
 
   t.test('an identify of a user that exists is two calls, and none of them is a search', async (t) => {
@@ -32,7 +41,9 @@ t.test('the rows of the event table, by what Intercom received', async (t) => {
     const unchanged = await post({ ...jane, messageId: 'again', traits: { ...jane.traits, plan: 'team' } });
     t.match(changed.body.events[0], { status: 'delivered', intercom: { calls: 1 } });
     t.match(unchanged.body.events[0], { status: 'delivered', reason: 'unchanged', intercom: { calls: 0 } });
-    t.strictSame(simulator.calls.find(({ method }) => method === 'PUT')?.requestBody, { custom_attributes: { plan: 'team' } });
+    t.strictSame(simulator.calls.find(({ method }) => method === 'PUT')?.requestBody, {
+      custom_attributes: { plan: 'team' },
+    });
   });
 
   t.test('identifies in a row of one person become one call, of which the later value wins', async (t) => {
@@ -42,9 +53,16 @@ t.test('the rows of the event table, by what Intercom received', async (t) => {
       { ...jane, traits: { name: 'Jane D.', plan: 'team' } },
       { ...jane, traits: { plan: 'enterprise' } },
     ]);
-    t.equal(body.events.reduce((sum, event) => sum + (event.intercom?.calls ?? 0), 0), 1);
+    t.equal(
+      body.events.reduce((sum, event) => sum + (event.intercom?.calls ?? 0), 0),
+      1,
+    );
     t.strictSame(writes(simulator), ['POST /contacts']);
-    t.match(simulator.contact('user-123'), { name: 'Jane D.', email: 'jane@example.com', custom_attributes: { plan: 'enterprise' } });
+    t.match(simulator.contact('user-123'), {
+      name: 'Jane D.',
+      email: 'jane@example.com',
+      custom_attributes: { plan: 'enterprise' },
+    });
   });
 
   t.test('a page becomes page_viewed with url, title, path and referrer, in one call', async (t) => {
@@ -74,13 +92,26 @@ t.test('the rows of the event table, by what Intercom received', async (t) => {
   t.test('Order Completed carries its revenue in minor units', async (t) => {
     const { post, simulator } = await startService(t);
     await post(jane);
-    await post({ type: 'track', event: 'Order Completed', userId: 'user-123', properties: { order_id: 'o-1', total: 19.99, currency: 'USD' } });
-    t.match(simulator.timeline('user-123')[0], { eventName: 'Order Completed', metadata: { value: { amount: 1999, currency: 'usd' }, order_id: 'o-1' } });
+    await post({
+      type: 'track',
+      event: 'Order Completed',
+      userId: 'user-123',
+      properties: { order_id: 'o-1', total: 19.99, currency: 'USD' },
+    });
+    t.match(simulator.timeline('user-123')[0], {
+      eventName: 'Order Completed',
+      metadata: { value: { amount: 1999, currency: 'usd' }, order_id: 'o-1' },
+    });
   });
 
   t.test('an event of a user that Intercom does not know makes the user, and arrives', async (t) => {
     const { post, simulator } = await startService(t);
-    const { body } = await post({ type: 'track', event: 'Product Viewed', userId: 'new-user', properties: { price: 1 } });
+    const { body } = await post({
+      type: 'track',
+      event: 'Product Viewed',
+      userId: 'new-user',
+      properties: { price: 1 },
+    });
     t.match(body.events[0], { status: 'delivered', intercom: { status: 202, calls: 3 } });
     t.strictSame(writes(simulator), ['POST /events', 'POST /contacts', 'POST /events']);
     t.match(simulator.timeline('new-user'), [{ eventName: 'Product Viewed' }]);
@@ -95,7 +126,10 @@ t.test('the rows of the event table, by what Intercom received', async (t) => {
     const [lead, ...others] = simulator.contacts();
     t.strictSame(others, []);
     t.match(lead, { role: 'lead', email: 'lead@example.com' });
-    t.strictSame(simulator.timeline(lead!.id).map(({ eventName }) => eventName), ['A', 'B']);
+    t.strictSame(
+      simulator.timeline(lead!.id).map(({ eventName }) => eventName),
+      ['A', 'B'],
+    );
   });
 
   t.test('an identify with a userId makes a known lead that user, in one call, with its timeline', async (t) => {
@@ -104,7 +138,10 @@ t.test('the rows of the event table, by what Intercom received', async (t) => {
     const { body } = await post({ type: 'identify', userId: 'u-1', traits: { email: 'lead@example.com', name: 'L' } });
     t.match(body.events[0], { status: 'delivered', intercom: { calls: 1 } });
     t.match(simulator.contacts(), [{ role: 'user', external_id: 'u-1', name: 'L' }]);
-    t.strictSame(simulator.timeline('u-1').map(({ eventName }) => eventName), ['Signed Up']);
+    t.strictSame(
+      simulator.timeline('u-1').map(({ eventName }) => eventName),
+      ['Signed Up'],
+    );
   });
 
   t.test('a lead whose user exists already is merged into it', async (t) => {
@@ -114,23 +151,42 @@ t.test('the rows of the event table, by what Intercom received', async (t) => {
     await post({ type: 'identify', userId: 'u-1', traits: { name: 'U', email: 'u1@example.com' } });
     t.match(simulator.contacts(), [{ role: 'user', external_id: 'u-1', email: 'u1@example.com' }]);
     t.equal(simulator.count('POST /contacts/merge'), 1);
-    t.strictSame(simulator.timeline('u-1').map(({ eventName }) => eventName), ['Downloaded']);
+    t.strictSame(
+      simulator.timeline('u-1').map(({ eventName }) => eventName),
+      ['Downloaded'],
+    );
   });
 
   t.test('two users with one email stay two', async (t) => {
     const { post, simulator } = await startService(t);
     await post({ type: 'identify', userId: 'u-1', traits: { email: 'shared@example.com' } });
     await post({ type: 'identify', userId: 'u-2', traits: { email: 'shared@example.com' } });
-    t.strictSame(simulator.contacts().map((contact) => contact.external_id).toSorted(), ['u-1', 'u-2']);
+    t.strictSame(
+      simulator
+        .contacts()
+        .map((contact) => contact.external_id)
+        .toSorted(),
+      ['u-1', 'u-2'],
+    );
   });
 
   t.test('a group makes the company and attaches its member: 2 calls, then none; 1 for the next member', async (t) => {
     const { post, simulator } = await startService(t);
     await post(jane);
     await post({ ...jane, userId: 'user-124', traits: { email: 'joe@example.com' } });
-    const acme = { type: 'group', userId: 'user-123', groupId: 'acme', traits: { name: 'Acme', employees: '12', industry: 'Tools' } };
+    const acme = {
+      type: 'group',
+      userId: 'user-123',
+      groupId: 'acme',
+      traits: { name: 'Acme', employees: '12', industry: 'Tools' },
+    };
     const calls = [];
-    for (const event of [acme, { ...acme, messageId: 'same' }, { ...acme, userId: 'user-124' }, { ...acme, traits: { name: 'Acme Inc' } }]) {
+    for (const event of [
+      acme,
+      { ...acme, messageId: 'same' },
+      { ...acme, userId: 'user-124' },
+      { ...acme, traits: { name: 'Acme Inc' } },
+    ]) {
       const { body } = await post(event);
       t.equal(body.events[0]?.status, 'delivered');
       calls.push(body.events[0]?.intercom?.calls);
@@ -148,17 +204,23 @@ t.test('distinct events of one name in one second get a second each, since Inter
   const click = { type: 'track', event: 'Clicked', userId: 'user-123', timestamp: '2026-02-25T14:30:00.000Z' };
   await post(['a', 'b', 'c'].map((messageId) => ({ ...click, messageId })));
   await post({ ...click, messageId: 'd' });
-  t.strictSame(simulator.timeline('user-123').map(({ createdAt }) => createdAt - 1772029800), [0, 1, 2, 3]);
+  t.strictSame(
+    simulator.timeline('user-123').map(({ createdAt }) => createdAt - 1772029800),
+    [0, 1, 2, 3],
+  );
   t.equal(simulator.summary().duplicatesIgnored, 0);
 });
 
-t.test('one person\'s events arrive in the order of acceptance, retries included', async (t) => {
+t.test("one person's events arrive in the order of acceptance, retries included", async (t) => {
   const { post, simulator } = await startService(t, { env: { INGEST_WAIT_MS: '0' } });
   simulator.inject({ kind: 'status', status: 500, endpoint: 'POST /events', times: 2 });
   const names = Array.from({ length: 20 }, (_, n) => `Step ${n}`);
   for (const event of names) await post({ type: 'track', event, userId: 'u' });
   await until('all twenty arrived', () => simulator.timeline('u').length === names.length);
-  t.strictSame(simulator.timeline('u').map(({ eventName }) => eventName), names);
+  t.strictSame(
+    simulator.timeline('u').map(({ eventName }) => eventName),
+    names,
+  );
 });
 
 t.test('an unknown attribute costs that attribute and not the identify', async (t) => {
@@ -166,7 +228,10 @@ t.test('an unknown attribute costs that attribute and not the identify', async (
   const { body } = await post({ ...jane, traits: { ...jane.traits, favourite_colour: 'blue' } });
   t.equal(body.events[0]?.status, 'delivered');
   t.strictSame(simulator.contact('user-123')?.custom_attributes, { plan: 'pro' });
-  t.ok(logs.some((line) => line.includes('unknown_attribute')), 'the attempt\'s line says that something was left out');
+  t.ok(
+    logs.some((line) => line.includes('unknown_attribute')),
+    "the attempt's line says that something was left out",
+  );
 });
 
 t.test('an archived contact is brought back and updated', async (t) => {
@@ -182,20 +247,28 @@ t.test('an archived contact is brought back and updated', async (t) => {
   t.match(simulator.contact('user-123'), { name: 'Jane Back' });
 });
 
-t.test('what Intercom refuses for good is answered 422 and kept as a dead letter; the person\'s next event goes on', async (t) => {
-  const { post, get, simulator } = await startService(t);
-  await post(jane);
-  simulator.inject({ kind: 'status', status: 422, endpoint: 'POST /events', body: { type: 'error.list', errors: [{ code: 'data_invalid', message: 'no' }] } });
-  const refused = await post({ type: 'track', event: 'Bad', userId: 'user-123', messageId: 'bad' });
-  t.equal(refused.status, 422);
-  t.match(refused.headers['content-type'], /application\/problem\+json/);
-  t.match(refused.body.events[0], { status: 'dead', reason: 'invalid_request', intercom: { status: 422, calls: 1 } });
-  const again = await post({ type: 'track', event: 'Bad', userId: 'user-123', messageId: 'bad' });
-  t.match(again.body.events[0], { status: 'duplicate', original: { status: 'dead', reason: 'invalid_request' } });
-  const next = await post({ type: 'track', event: 'Good', userId: 'user-123' });
-  t.equal(next.body.events[0]?.status, 'delivered');
-  t.match((await get('/metrics')).text, /signal_intercom_ledger_events\{state="dead"\} 1/);
-});
+t.test(
+  "what Intercom refuses for good is answered 422 and kept as a dead letter; the person's next event goes on",
+  async (t) => {
+    const { post, get, simulator } = await startService(t);
+    await post(jane);
+    simulator.inject({
+      kind: 'status',
+      status: 422,
+      endpoint: 'POST /events',
+      body: { type: 'error.list', errors: [{ code: 'data_invalid', message: 'no' }] },
+    });
+    const refused = await post({ type: 'track', event: 'Bad', userId: 'user-123', messageId: 'bad' });
+    t.equal(refused.status, 422);
+    t.match(refused.headers['content-type'], /application\/problem\+json/);
+    t.match(refused.body.events[0], { status: 'dead', reason: 'invalid_request', intercom: { status: 422, calls: 1 } });
+    const again = await post({ type: 'track', event: 'Bad', userId: 'user-123', messageId: 'bad' });
+    t.match(again.body.events[0], { status: 'duplicate', original: { status: 'dead', reason: 'invalid_request' } });
+    const next = await post({ type: 'track', event: 'Good', userId: 'user-123' });
+    t.equal(next.body.events[0]?.status, 'delivered');
+    t.match((await get('/metrics')).text, /signal_intercom_ledger_events\{state="dead"\} 1/);
+  },
+);
 
 t.test('a resend after an unknown end is the same to the byte, so that Intercom takes it for one', async (t) => {
   const { post, simulator } = await startService(t, { env: { INGEST_WAIT_MS: '0' } });
@@ -221,19 +294,34 @@ t.test('a lead is created once, also when the answer to its creation is lost', a
 });
 
 t.test('the calls per event of the reference workload are 0.80', async (t) => {
-  const { post, simulator } = await startService(t, { env: { INGEST_WAIT_MS: '0' }, simulator: { limitPerMinute: 1_000_000 } });
+  const { post, simulator } = await startService(t, {
+    env: { INGEST_WAIT_MS: '0' },
+    simulator: { limitPerMinute: 1_000_000 },
+  });
   const users = Array.from({ length: 10 }, (_, n) => `user-${n}`);
   const rounds: ((userId: string) => object)[] = [
     (userId) => ({ type: 'identify', userId, traits: { email: `${userId}@example.com`, name: userId } }),
     ...Array.from({ length: 4 }, (_, n) => (userId: string) => ({ type: 'page', userId, messageId: `p${n}${userId}` })),
     (userId) => ({ type: 'identify', userId, traits: { email: `${userId}@example.com`, name: `${userId} 2` } }),
     (userId) => ({ type: 'track', event: 'A', userId }),
-    (userId) => ({ type: 'identify', userId, messageId: `i3${userId}`, traits: { email: `${userId}@example.com`, name: `${userId} 2` } }),
+    (userId) => ({
+      type: 'identify',
+      userId,
+      messageId: `i3${userId}`,
+      traits: { email: `${userId}@example.com`, name: `${userId} 2` },
+    }),
     (userId) => ({ type: 'track', event: 'B', userId }),
-    (userId) => ({ type: 'identify', userId, messageId: `i4${userId}`, traits: { email: `${userId}@example.com`, name: `${userId} 2` } }),
+    (userId) => ({
+      type: 'identify',
+      userId,
+      messageId: `i4${userId}`,
+      traits: { email: `${userId}@example.com`, name: `${userId} 2` },
+    }),
   ];
   for (const round of rounds) await post(users.map(round));
   await until('every event arrived', () => simulator.summary().eventsStored === 60);
-  await until('every contact is as it should be', () => simulator.contacts().every((contact) => contact.name === `${contact.external_id} 2`));
+  await until('every contact is as it should be', () =>
+    simulator.contacts().every((contact) => contact.name === `${contact.external_id} 2`),
+  );
   t.ok(writes(simulator).length <= 80, `${writes(simulator).length} calls for 100 events`);
 });

@@ -15,7 +15,11 @@ t.test('the answer to a request', async (t) => {
   t.test('200: a settled event, with what Intercom answered', async (t) => {
     const { status, body } = await post({ ...track, messageId: 'm-200' });
     t.equal(status, 200);
-    t.match(body, { accepted: 1, rejected: 0, events: [{ index: 0, id: /^evt_/, messageId: 'm-200', status: 'delivered', intercom: { status: 202, calls: 1 } }] });
+    t.match(body, {
+      accepted: 1,
+      rejected: 0,
+      events: [{ index: 0, id: /^evt_/, messageId: 'm-200', status: 'delivered', intercom: { status: 202, calls: 1 } }],
+    });
   });
 
   t.test('200: a repeated messageId is a duplicate, told with the state of the first, and sent once', async (t) => {
@@ -31,13 +35,20 @@ t.test('the answer to a request', async (t) => {
     t.equal(status, 202);
     t.equal(headers['preference-applied'], 'respond-async');
     t.match(body.events[0], { status: 'queued' });
-    await until('it arrived', async () => (await post({ ...track, messageId: 'm-202' })).body.events[0]?.original?.status === 'delivered');
+    await until(
+      'it arrived',
+      async () => (await post({ ...track, messageId: 'm-202' })).body.events[0]?.original?.status === 'delivered',
+    );
   });
 
   t.test('207: a batch with kept and refused events', async (t) => {
     const { status, body } = await post([track, { type: 'track', userId: 'u-1' }]);
     t.equal(status, 207);
-    t.match(body, { accepted: 1, rejected: 1, events: [{ status: 'delivered' }, { index: 1, status: 'rejected', error: { path: 'event' } }] });
+    t.match(body, {
+      accepted: 1,
+      rejected: 1,
+      events: [{ status: 'delivered' }, { index: 1, status: 'rejected', error: { path: 'event' } }],
+    });
   });
 
   t.test('400: nothing kept, with every error, its place and its remedy, as problem+json', async (t) => {
@@ -54,7 +65,10 @@ t.test('the answer to a request', async (t) => {
   t.test('400: missing external_id or email', async (t) => {
     const { status, body } = await post({ type: 'track', event: 'Clicked', anonymousId: 'a-1' });
     t.equal(status, 400);
-    t.match(body.events[0], { status: 'rejected', error: { code: 'missing_identifier', message: /^missing external_id or email/ } });
+    t.match(body.events[0], {
+      status: 'rejected',
+      error: { code: 'missing_identifier', message: /^missing external_id or email/ },
+    });
   });
 
   t.test('400: a hashed email identifies nobody, and the error says why', async (t) => {
@@ -91,7 +105,11 @@ t.test('the answer to a request', async (t) => {
     t.equal((await post({ ...track, properties: { text: 'x'.repeat(5.5 * 1024 * 1024) } })).status, 413);
     t.equal((await post(large)).status, 413);
     t.equal((await post(Array.from({ length: 1001 }, () => track))).status, 413);
-    t.equal((await post(gzipSync('[' + ' '.repeat(6_000_000) + ']'), { 'content-encoding': 'gzip' })).status, 413, 'also after decompression');
+    t.equal(
+      (await post(gzipSync('[' + ' '.repeat(6_000_000) + ']'), { 'content-encoding': 'gzip' })).status,
+      413,
+      'also after decompression',
+    );
     const mixed = await post([track, large]);
     t.equal(mixed.status, 207);
     t.match(mixed.body.events[1], { error: { code: 'event_too_large' } });
@@ -105,8 +123,18 @@ t.test('the answer to a request', async (t) => {
   });
 
   t.test('PUT is taken like POST', async (t) => {
-    const { statusCode } = await request(`${url}/ingest`, { method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify(track) });
+    const { statusCode } = await request(`${url}/ingest`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(track),
+    });
     t.equal(statusCode, 200);
+  });
+
+  t.test('405: another method, with the ones that are allowed', async (t) => {
+    const { statusCode, headers } = await request(`${url}/ingest`);
+    t.equal(statusCode, 405);
+    t.equal(headers.allow, 'POST, PUT');
   });
 
   t.test('an unknown route is a problem that names the way on', async (t) => {
@@ -123,12 +151,34 @@ t.test('every form of the envelope reaches Intercom', async (t) => {
     ['an array', [{ ...track, event: 'Array' }]],
     ['batch', { batch: [{ ...track, event: 'Batch' }], sentAt: '2026-01-01T00:00:00Z' }],
     ['events', { events: [{ ...track, event: 'Events' }] }],
-    ['snake_case twins', { type: 'track', event: 'Snake', user_id: 'u-1', anonymous_id: 'a', message_id: 'snake', group_id: null }],
+    [
+      'snake_case twins',
+      { type: 'track', event: 'Snake', user_id: 'u-1', anonymous_id: 'a', message_id: 'snake', group_id: null },
+    ],
     ['a numeric id', { type: 'track', event: 'Number', userId: 42 }],
-    ['explicit nulls', { ...track, event: 'Nulls', groupId: null, anonymousId: null, messageId: null, traits: null, context: null, timestamp: null }],
+    [
+      'explicit nulls',
+      {
+        ...track,
+        event: 'Nulls',
+        groupId: null,
+        anonymousId: null,
+        messageId: null,
+        traits: null,
+        context: null,
+        timestamp: null,
+      },
+    ],
     ['Unix milliseconds', { ...track, event: 'Millis', timestamp: 1772029800123 }],
-    ['milliseconds as text, as a pixel sends them', { ...track, event: 'Pixel', timestamp: '1772029800123', properties: { value: '12.50' } }],
-    ['a JSON type with parameters', { ...track, event: 'Charset' }, { 'content-type': 'application/json; charset=utf-8' }],
+    [
+      'milliseconds as text, as a pixel sends them',
+      { ...track, event: 'Pixel', timestamp: '1772029800123', properties: { value: '12.50' } },
+    ],
+    [
+      'a JSON type with parameters',
+      { ...track, event: 'Charset' },
+      { 'content-type': 'application/json; charset=utf-8' },
+    ],
     ['a JSON subtype', { ...track, event: 'Subtype' }, { 'content-type': 'application/cloudevents+json' }],
   ];
   for (const [name, body, headers] of forms) {
@@ -137,16 +187,32 @@ t.test('every form of the envelope reaches Intercom', async (t) => {
       t.equal(answer.body.events?.[0]?.status, 'delivered', answer.text);
     });
   }
-  for (const [encoding, encode] of [['gzip', gzipSync], ['deflate', deflateSync], ['br', brotliCompressSync]] as const) {
+  for (const [encoding, encode] of [
+    ['gzip', gzipSync],
+    ['deflate', deflateSync],
+    ['br', brotliCompressSync],
+  ] as const) {
     t.test(`a body compressed by ${encoding}`, async (t) => {
-      const answer = await post(encode(JSON.stringify({ ...track, event: encoding })), { 'content-encoding': encoding });
+      const answer = await post(encode(JSON.stringify({ ...track, event: encoding })), {
+        'content-encoding': encoding,
+      });
       t.equal(answer.body.events?.[0]?.status, 'delivered', answer.text);
     });
   }
   t.test('numeric and textual ids are one person; the time is that of the event', async (t) => {
     await post({ type: 'track', event: 'Text', userId: '42' });
-    t.strictSame(simulator.timeline('42').map(({ eventName }) => eventName), ['Number', 'Text']);
-    t.match(simulator.timeline('u-1').find(({ eventName }) => eventName === 'Millis'), { createdAt: 1772029800 });
+    t.strictSame(
+      simulator.timeline('42').map(({ eventName }) => eventName),
+      ['Number', 'Text'],
+    );
+    t.match(
+      simulator.timeline('u-1').find(({ eventName }) => eventName === 'Millis'),
+      { createdAt: 1772029800 },
+    );
+  });
+  t.test('a number too long for JSON is the id that stands in the text', async (t) => {
+    await post('{"type":"track","event":"Long","userId":12345678901234567890,"properties":{"n":12345678901234567890}}');
+    t.match(simulator.timeline('12345678901234567890'), [{ eventName: 'Long' }]);
   });
   t.test('an anonymous event is filtered where the configuration says so', async (t) => {
     const { status, body } = await post({ type: 'page', anonymousId: 'a-1', userId: '' });
@@ -157,13 +223,22 @@ t.test('every form of the envelope reaches Intercom', async (t) => {
 
 t.test('what makes a repeat, where no messageId is sent', async (t) => {
   const { post } = await startService(t);
-  const statusOf = async (body: unknown, headers?: Record<string, string>) => (await post(body, headers)).body.events[0]?.status;
+  const statusOf = async (body: unknown, headers?: Record<string, string>) =>
+    (await post(body, headers)).body.events[0]?.status;
   t.equal(await statusOf(track, { 'idempotency-key': 'k-1' }), 'delivered');
-  t.equal(await statusOf({ ...track, event: 'Other' }, { 'idempotency-key': 'k-1' }), 'duplicate', 'the same Idempotency-Key');
+  t.equal(
+    await statusOf({ ...track, event: 'Other' }, { 'idempotency-key': 'k-1' }),
+    'duplicate',
+    'the same Idempotency-Key',
+  );
   t.equal(await statusOf({ ...track, event: 'Third' }, { 'webhook-id': 'w-1' }), 'delivered');
   t.equal(await statusOf({ ...track, event: 'Fourth' }, { 'webhook-id': 'w-1' }), 'duplicate', 'the same webhook-id');
   t.equal(await statusOf({ ...track, properties: { a: 1, b: 2 } }), 'delivered');
-  t.equal(await statusOf({ userId: 'u-1', properties: { b: 2, a: 1 }, event: 'Clicked', type: 'track' }), 'duplicate', 'the same event, whatever the order of its keys');
+  t.equal(
+    await statusOf({ userId: 'u-1', properties: { b: 2, a: 1 }, event: 'Clicked', type: 'track' }),
+    'duplicate',
+    'the same event, whatever the order of its keys',
+  );
   t.equal(await statusOf({ ...track, properties: { a: 1, b: 3 } }), 'delivered');
 });
 
@@ -187,12 +262,22 @@ t.test('without an installation the service is ready, and /ingest says what to d
 });
 
 t.test('who may send', async (t) => {
-  const auth = { tokens: ['new-token', 'old-token'], basic: ['signal:pass:word'], hmacSecrets: ['s3cret', `whsec_${Buffer.from('key').toString('base64')}`], open: false };
+  const auth = {
+    tokens: ['new-token', 'old-token'],
+    basic: ['signal:pass:word'],
+    hmacSecrets: ['s3cret', `whsec_${Buffer.from('key').toString('base64')}`],
+    open: false,
+  };
   const nowMs = 1_772_029_800_000;
   const rawBody = Buffer.from('{"a":1}');
-  const check = (headers: Record<string, string>, body = rawBody) => createAuthenticator(auth, () => nowMs)({ headers, rawBody: body, remoteAddress: '10.0.0.9' }).ok;
-  const hmac = (secret: string | Buffer, text: string, encoding: 'hex' | 'base64' = 'hex') => createHmac('sha256', secret).update(text).digest(encoding);
-  const signal = (ms: number) => ({ 'x-timestamp': String(ms), 'x-signature': `sha256=${hmac('s3cret', `${ms}.{"a":1}`)}` });
+  const check = (headers: Record<string, string>, body = rawBody) =>
+    createAuthenticator(auth, () => nowMs)({ headers, rawBody: body, remoteAddress: '10.0.0.9' }).ok;
+  const hmac = (secret: string | Buffer, text: string, encoding: 'hex' | 'base64' = 'hex') =>
+    createHmac('sha256', secret).update(text).digest(encoding);
+  const signal = (ms: number) => ({
+    'x-timestamp': String(ms),
+    'x-signature': `sha256=${hmac('s3cret', `${ms}.{"a":1}`)}`,
+  });
 
   t.ok(check({ authorization: 'Bearer new-token' }), 'a bearer token');
   t.ok(check({ authorization: 'bearer old-token' }), 'the old token, while rotating');
@@ -207,16 +292,25 @@ t.test('who may send', async (t) => {
   t.notOk(check({ 'x-timestamp': String(nowMs) }), 'no signature');
   t.ok(check({ 'x-signature': hmac('s3cret', '{"a":1}') }), 'a signature of the body alone');
   const seconds = nowMs / 1000;
-  const standard = { 'webhook-id': 'w', 'webhook-timestamp': String(seconds), 'webhook-signature': `v1,AAAA v1,${hmac('key', `w.${seconds}.{"a":1}`, 'base64')}` };
+  const standard = {
+    'webhook-id': 'w',
+    'webhook-timestamp': String(seconds),
+    'webhook-signature': `v1,AAAA v1,${hmac('key', `w.${seconds}.{"a":1}`, 'base64')}`,
+  };
   t.ok(check(standard), 'Standard Webhooks');
   t.notOk(check({ ...standard, 'webhook-id': 'x' }));
   t.notOk(check({}));
 
   const nobody = { tokens: [], basic: [], hmacSecrets: [] };
-  const from = (remoteAddress: string, open: boolean) => createAuthenticator({ ...nobody, open })({ headers: {}, rawBody, remoteAddress });
+  const from = (remoteAddress: string, open: boolean) =>
+    createAuthenticator({ ...nobody, open })({ headers: {}, rawBody, remoteAddress });
   t.ok(from('127.0.0.1', false).ok, 'without a credential this machine may send');
   t.ok(from('::ffff:127.0.0.1', false).ok);
-  t.match(from('172.17.0.1', false), { ok: false, detail: /INGEST_AUTH=none/ }, 'and others are told what to configure');
+  t.match(
+    from('172.17.0.1', false),
+    { ok: false, detail: /INGEST_AUTH=none/ },
+    'and others are told what to configure',
+  );
   t.ok(from('172.17.0.1', true).ok);
 
   const { post, simulator } = await startService(t, { env: { INGEST_TOKEN: 'sesame' } });

@@ -40,9 +40,17 @@ export async function startProcess(t: Test, env: Record<string, string>): Promis
 }
 
 /** The answer to a post, or undefined where the process died before it answered. */
-export async function tryPost(url: string, body: unknown, headers: Record<string, string> = {}): Promise<{ status: number; body: unknown } | undefined> {
+export async function tryPost(
+  url: string,
+  body: unknown,
+  headers: Record<string, string> = {},
+): Promise<{ status: number; body: unknown } | undefined> {
   try {
-    const response = await request(`${url}/ingest`, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) });
+    const response = await request(`${url}/ingest`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify(body),
+    });
     return { status: response.statusCode, body: await response.body.json() };
   } catch {
     return undefined;

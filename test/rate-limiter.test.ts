@@ -77,40 +77,46 @@ t.test('what other apps take is not used twice', async (t) => {
   t.equal((await tryToTake(250)).gone(), 100 - 61 - 2);
 });
 
-t.test('a 429 although calls remain stops until the window ends; only the second in a row waits for Reset', async (t) => {
-  const { limiter, answer, tryToTake } = setUp(t);
-  await tryToTake(1);
-  limiter.learn({ ...answer(), limited: true });
-  const calls = await tryToTake(1);
-  mock.timers.tick(9_500);
-  await turn();
-  t.equal(calls.gone(), 0);
-  mock.timers.tick(1_600);
-  await turn();
-  t.equal(calls.gone(), 1);
-  limiter.learn({ ...answer(), limited: true });
-  const next = await tryToTake(1);
-  mock.timers.tick(10_000);
-  await turn();
-  t.equal(next.gone(), 0, 'the end of the window was too early');
-  mock.timers.tick(2_500);
-  await turn();
-  t.equal(next.gone(), 1);
-});
+t.test(
+  'a 429 although calls remain stops until the window ends; only the second in a row waits for Reset',
+  async (t) => {
+    const { limiter, answer, tryToTake } = setUp(t);
+    await tryToTake(1);
+    limiter.learn({ ...answer(), limited: true });
+    const calls = await tryToTake(1);
+    mock.timers.tick(9_500);
+    await turn();
+    t.equal(calls.gone(), 0);
+    mock.timers.tick(1_600);
+    await turn();
+    t.equal(calls.gone(), 1);
+    limiter.learn({ ...answer(), limited: true });
+    const next = await tryToTake(1);
+    mock.timers.tick(10_000);
+    await turn();
+    t.equal(next.gone(), 0, 'the end of the window was too early');
+    mock.timers.tick(2_500);
+    await turn();
+    t.equal(next.gone(), 1);
+  },
+);
 
-t.test('the clock is that of the answers: with one that is 5 s ahead, a window begins when it does at Intercom', async (t) => {
-  const { limiter, answer, tryToTake } = setUp(t);
-  await tryToTake(1);
-  limiter.learn({ ...answer(), dateMs: start - 5_000, remaining: 100 });
-  const calls = await tryToTake(200);
-  t.equal(calls.gone(), 97);
-  mock.timers.tick(4_900);
-  await turn();
-  t.equal(calls.gone(), 97);
-  mock.timers.tick(200);
-  await turn();
-  t.equal(calls.gone(), 97 + 98);
-});
+t.test(
+  'the clock is that of the answers: with one that is 5 s ahead, a window begins when it does at Intercom',
+  async (t) => {
+    const { limiter, answer, tryToTake } = setUp(t);
+    await tryToTake(1);
+    limiter.learn({ ...answer(), dateMs: start - 5_000, remaining: 100 });
+    const calls = await tryToTake(200);
+    t.equal(calls.gone(), 97);
+    mock.timers.tick(4_900);
+    await turn();
+    t.equal(calls.gone(), 97);
+    mock.timers.tick(200);
+    await turn();
+    t.equal(calls.gone(), 97 + 98);
+  },
+);
 
 t.test('a call that is no longer wanted leaves the line', async (t) => {
   const { limiter } = setUp(t);

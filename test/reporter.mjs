@@ -29,7 +29,10 @@ export default class Reporter extends Transform {
       if (result.skip || result.todo) this.#counts.skipped += 1;
       else if (!isSum || crashed) this.#counts[result.ok ? 'passed' : 'failed'] += 1;
       if (failed && (!isSum || crashed)) this.push(describe([...path, result.name].join(' > '), result.diag ?? {}));
-      else if (isSum && path.length <= 1) this.push(`${'  '.repeat(path.length)}${result.ok ? 'ok' : 'not ok'} ${result.name} ${Math.round(result.time ?? 0)} ms\n`);
+      else if (isSum && path.length <= 1)
+        this.push(
+          `${'  '.repeat(path.length)}${result.ok ? 'ok' : 'not ok'} ${result.name} ${Math.round(result.time ?? 0)} ms\n`,
+        );
     });
   }
 

@@ -23,8 +23,17 @@ export type Service = {
   stop(): Promise<void>;
 };
 
-export type Answer = { status: number; headers: Record<string, string | string[] | undefined>; body: IngestAnswer & Problem; text: string };
-type Problem = { code?: string; detail?: string; errors?: { index?: number; code: string; message: string; path?: string }[] };
+export type Answer = {
+  status: number;
+  headers: Record<string, string | string[] | undefined>;
+  body: IngestAnswer & Problem;
+  text: string;
+};
+type Problem = {
+  code?: string;
+  detail?: string;
+  errors?: { index?: number; code: string; message: string; path?: string }[];
+};
 
 export type ServiceOptions = {
   env?: Record<string, string>;
@@ -46,7 +55,10 @@ export async function startService(t: Test, options: ServiceOptions = {}): Promi
     INGEST_WAIT_MS: '5000',
     ...options.env,
   });
-  const app = await buildApp(config, pino({ level: 'debug', base: null }, { write: (line: string) => void logs.push(line) }));
+  const app = await buildApp(
+    config,
+    pino({ level: 'debug', base: null }, { write: (line: string) => void logs.push(line) }),
+  );
   const url = await app.http.listen({ host: '127.0.0.1', port: 0 });
   t.teardown(() => app.stop(2000));
 

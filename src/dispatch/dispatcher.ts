@@ -27,7 +27,15 @@ export type DispatcherOptions = {
   now?: () => number;
 };
 
-export type AttemptReport = { lease: Lease; step: Step; outcome: string; reason: string | null; status: number | null; attempt: number; retryInMs: number | null };
+export type AttemptReport = {
+  lease: Lease;
+  step: Step;
+  outcome: string;
+  reason: string | null;
+  status: number | null;
+  attempt: number;
+  retryInMs: number | null;
+};
 
 /** Long enough that identifies in a row become one call, short enough that a person gives the slot back. */
 const jobsEach = 50;
@@ -155,7 +163,15 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   function report(lease: Lease, step: Step, outcome: string, reason: string | null, retryInMs: number | null): void {
-    options.onAttempt({ lease, step, outcome, reason, status: statusOf(step), attempt: headOf(lease, step).attempt, retryInMs });
+    options.onAttempt({
+      lease,
+      step,
+      outcome,
+      reason,
+      status: statusOf(step),
+      attempt: headOf(lease, step).attempt,
+      retryInMs,
+    });
   }
 
   async function stop(graceMs: number): Promise<void> {

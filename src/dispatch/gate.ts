@@ -49,7 +49,14 @@ export function createGate(options: {
   function close(reason: string, text: { message: string; remedy: string }): void {
     const same = !state.open && state.reason === reason;
     const sinceMs = state.open ? now() : state.sinceMs;
-    state = { open: false, reason, message: text.message, remedy: text.remedy, sinceMs, nextProbeAtMs: now() + probeAfterMs };
+    state = {
+      open: false,
+      reason,
+      message: text.message,
+      remedy: text.remedy,
+      sinceMs,
+      nextProbeAtMs: now() + probeAfterMs,
+    };
     clearTimeout(timer);
     if (!stopped) timer = setTimeout(() => void ask(), probeAfterMs);
     probeAfterMs = Math.min(probeAfterMs * 2, lastProbeAfterMs);

@@ -3,10 +3,12 @@ import canonicalize from 'canonicalize';
 import type { NewEvent } from '../queue/queue.ts';
 import { isDeeperThan, limits } from './body.ts';
 import type { ConsentPolicy } from './consent-policy.ts';
-import { type EventProblem, isSha256, parseEvent, type SignalEvent } from './event.ts';
+import { asObject, type EventProblem, isSha256, parseEvent, type SignalEvent } from './event.ts';
 
 /** The decision on one raw event: what is kept of it, or what is wrong with it. */
-export type Accepted = { ok: true; event: NewEvent } | { ok: false; messageId: string | null; tooLarge: boolean; problems: EventProblem[] };
+export type Accepted =
+  | { ok: true; event: NewEvent }
+  | { ok: false; messageId: string | null; tooLarge: boolean; problems: EventProblem[] };
 
 export type AcceptOptions = {
   consent: ConsentPolicy;
@@ -24,24 +26,32 @@ export type Arrival = {
 
 export function acceptEvent(raw: unknown, arrival: Arrival, options: AcceptOptions): Accepted {
   if (isDeeperThan(raw, limits.depth)) {
-    return refuse([{ code: 'too_deep', message: `the event is nested deeper than ${limits.depth} levels: send it flatter`, path: '' }]);
+    return refuse(raw, [
+      {
+        code: 'too_deep',
+        message: `the event is nested deeper than ${limits.depth} levels: send it flatter`,
+        path: '',
+      },
+    ]);
   }
   const payload = JSON.stringify(raw);
   if (payload.length * 3 > limits.eventBytes && Buffer.byteLength(payload) > limits.eventBytes) {
     const message = `the event is larger than ${limits.eventBytes / 1024} KB: send fewer or shorter properties`;
-    return { ...refuse([{ code: 'event_too_large', message, path: '' }]), tooLarge: true };
+    return { ...refuse(raw, [{ code: 'event_too_large', message, path: '' }]), tooLarge: true };
   }
   const parsed = parseEvent(raw);
-  if (!parsed.ok) return refuse(parsed.problems);
+  if (!parsed.ok) return refuse(raw, parsed.problems);
   const { event } = parsed;
-  const isAnonymous = event.userId === undefined && event.email === undefined;
-  if (isAnonymous && options.anonymousEvents === 'reject') return refuse([missingIdentifier(event)], event.messageId);
   const decision = options.consent.decide(event);
+  const isAnonymous = event.userId === undefined && event.email === undefined;
+  if (decision.granted && isAnonymous && options.anonymousEvents === 'reject')
+    return refuse(raw, [missingIdentifier(event)]);
   return {
     ok: true,
     event: {
       installation: arrival.installation,
-      messageId: event.messageId ?? arrival.requestKey ?? `hash-${hash('sha256', canonicalize(raw) ?? payload, 'base64url')}`,
+      messageId:
+        event.messageId ?? arrival.requestKey ?? `hash-${hash('sha256', canonicalize(raw) ?? payload, 'base64url')}`,
       type: event.type,
       name: event.name ?? null,
       userId: event.userId ?? null,
@@ -63,8 +73,10 @@ export function acceptEvent(raw: unknown, arrival: Arrival, options: AcceptOptio
   };
 }
 
-function refuse(problems: EventProblem[], messageId: string | null = null): Accepted & { ok: false } {
-  return { ok: false, messageId, tooLarge: false, problems };
+function refuse(raw: unknown, problems: EventProblem[]): Accepted & { ok: false } {
+  const { messageId, message_id: twin } = asObject(raw);
+  const told = messageId ?? twin;
+  return { ok: false, messageId: typeof told === 'string' ? told.slice(0, 200) : null, tooLarge: false, problems };
 }
 
 /** Intercom knows a person by an external_id or an email, and an event needs a person. */

@@ -13,7 +13,7 @@ const OriginalState = z.object({
 export const EventAnswer = z
   .object({
     index: z.int().meta({ description: 'Its place in the request, from 0.' }),
-    id: z.string().optional().meta({ description: 'The id of the kept event; the original\'s for a duplicate.' }),
+    id: z.string().optional().meta({ description: "The id of the kept event; the original's for a duplicate." }),
     messageId: z.string().optional(),
     status: z.enum(['delivered', 'queued', 'filtered', 'duplicate', 'dead', 'rejected']).meta({
       description: [
@@ -29,10 +29,10 @@ export const EventAnswer = z
       description:
         'Why it was filtered (`consent_functional`, `consent_marketing`, `consent_revoked`, `mapping_dropped`, `no_identifier`), is held (`hold_…`), died, or took no call of its own (`unchanged`, `merged`).',
     }),
-    intercom: z
-      .object({ status: z.int().nullable(), calls: z.int() })
-      .optional()
-      .meta({ description: "The status of Intercom's last answer (null: none was needed, or none came), and the calls spent on this event." }),
+    intercom: z.object({ status: z.int().nullable(), calls: z.int() }).optional().meta({
+      description:
+        "The status of Intercom's last answer (null: none was needed, or none came), and the calls spent on this event.",
+    }),
     original: OriginalState.optional().meta({ description: 'The state of the first event with this messageId.' }),
     error: z
       .object({
@@ -60,7 +60,12 @@ export const IngestProblem = ProblemBody.extend(IngestAnswer.partial().shape).me
 });
 
 /** The answers in the order of the request; `settled` are the events that ended while the sender waited. */
-export function answerEvents(accepted: Accepted[], receipts: Receipt[], settled: Map<string, EventState>, holdReason: string | null): EventAnswer[] {
+export function answerEvents(
+  accepted: Accepted[],
+  receipts: Receipt[],
+  settled: Map<string, EventState>,
+  holdReason: string | null,
+): EventAnswer[] {
   let next = 0;
   return accepted.map((one, index): EventAnswer => {
     if (!one.ok) {
@@ -77,11 +82,19 @@ export function answerEvents(accepted: Accepted[], receipts: Receipt[], settled:
     const { messageId } = one.event;
     if (receipt.duplicate) {
       const { id, status, reason } = settled.get(receipt.id) ?? receipt.original;
-      return { index, id, messageId, status: 'duplicate', original: { id, status, ...(reason !== null && { reason }) } };
+      return {
+        index,
+        id,
+        messageId,
+        status: 'duplicate',
+        original: { id, status, ...(reason !== null && { reason }) },
+      };
     }
-    if (receipt.status === 'filtered') return { index, id: receipt.id, messageId, status: 'filtered', reason: one.event.filtered! };
+    if (receipt.status === 'filtered')
+      return { index, id: receipt.id, messageId, status: 'filtered', reason: one.event.filtered! };
     const state = settled.get(receipt.id);
-    if (!state) return { index, id: receipt.id, messageId, status: 'queued', ...(holdReason !== null && { reason: holdReason }) };
+    if (!state)
+      return { index, id: receipt.id, messageId, status: 'queued', ...(holdReason !== null && { reason: holdReason }) };
     return {
       index,
       id: receipt.id,

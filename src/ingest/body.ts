@@ -6,13 +6,17 @@ import { ProblemError } from '../problem.ts';
 /** Limits of a request; the same as Signal's own batch endpoint, with twice its events. */
 export const limits = { events: 1000, bodyBytes: 5 * 1024 * 1024, eventBytes: 64 * 1024, depth: 32 };
 
-/** The raw events of a request body, and whether they came as a list. Throws a `ProblemError`. */
-export async function readBody(raw: Buffer, encoding: string | undefined): Promise<{ events: unknown[]; isBatch: boolean }> {
-  const bytes = await decompress(raw, encoding);
-  const body = parse(bytes);
-  const list = listOf(body);
-  if (list === undefined) return { events: [body], isBatch: false };
-  if (list.length === 0) throw new ProblemError({ status: 400, code: 'empty_batch', detail: 'the list of events is empty: send at least one event' });
+/** The raw events of a request body. Throws a `ProblemError`. */
+export async function readBody(raw: Buffer, encoding: string | undefined): Promise<unknown[]> {
+  const body = parse(await decompress(raw, encoding));
+  const list = listOf(body) ?? [body];
+  if (list.length === 0) {
+    throw new ProblemError({
+      status: 400,
+      code: 'empty_batch',
+      detail: 'the list of events is empty: send at least one event',
+    });
+  }
   if (list.length > limits.events) {
     throw new ProblemError({
       status: 413,
@@ -20,7 +24,7 @@ export async function readBody(raw: Buffer, encoding: string | undefined): Promi
       detail: `${list.length} events in one request; at most ${limits.events} are taken: send smaller batches`,
     });
   }
-  return { events: list, isBatch: true };
+  return list;
 }
 
 const decoders: Record<string, (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>> = {
@@ -45,7 +49,11 @@ async function decompress(bytes: Buffer, encoding = 'identity'): Promise<Buffer>
     return await decode(bytes, { maxOutputLength: limits.bodyBytes });
   } catch (error) {
     if (error instanceof RangeError) throw tooLarge();
-    throw new ProblemError({ status: 400, code: 'invalid_encoding', detail: `the body is not valid ${name}, as Content-Encoding says it is` });
+    throw new ProblemError({
+      status: 400,
+      code: 'invalid_encoding',
+      detail: `the body is not valid ${name}, as Content-Encoding says it is`,
+    });
   }
 }
 
@@ -57,10 +65,31 @@ export function tooLarge(): ProblemError {
   });
 }
 
+/** JSON's numbers are exact to 15 digits. A longer id is taken as it stands in the text, not as the nearest number. */
+const longNumber = /[^"\w.]\d{16,}/;
+const idKeys = new Set([
+  'userId',
+  'user_id',
+  'externalId',
+  'external_id',
+  'anonymousId',
+  'anonymous_id',
+  'groupId',
+  'group_id',
+  'messageId',
+  'message_id',
+]);
+
+function keepLongIds(this: unknown, key: string, value: unknown, context?: { source?: string }): unknown {
+  const isLong = typeof value === 'number' && !Number.isSafeInteger(value) && idKeys.has(key);
+  return isLong && /^-?\d+$/.test(context?.source ?? '') ? context?.source : value;
+}
+
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 function parse(bytes: Buffer): unknown {
-  if (bytes.length === 0) throw new ProblemError({ status: 400, code: 'empty_body', detail: 'the body is empty: send an event as JSON' });
+  if (bytes.length === 0)
+    throw new ProblemError({ status: 400, code: 'empty_body', detail: 'the body is empty: send an event as JSON' });
   let text: string;
   try {
     text = utf8.decode(bytes);
@@ -68,7 +97,10 @@ function parse(bytes: Buffer): unknown {
     throw new ProblemError({ status: 400, code: 'invalid_utf8', detail: 'the body is not valid UTF-8' });
   }
   try {
-    return secureJson.parse(text, null, { protoAction: 'remove', constructorAction: 'ignore' });
+    return secureJson.parse(text, longNumber.test(text) ? keepLongIds : null, {
+      protoAction: 'remove',
+      constructorAction: 'ignore',
+    });
   } catch (error) {
     const why = error instanceof Error ? error.message.replace(/^.*?(at position \d+.*)$/s, '$1') : '';
     const where = /^at position \d+/.test(why) ? ` (${why.slice(0, 60)})` : '';
@@ -92,9 +124,13 @@ function listOf(body: unknown): unknown[] | undefined {
 /** Walks with a stack of its own: a hostile body must not exhaust the call stack. */
 export function isDeeperThan(value: unknown, depth: number): boolean {
   let level: unknown[] = [value];
-  for (let at = 0; level.length > 0; at += 1) {
+  for (let at = 1; level.length > 0; at += 1) {
     if (at > depth) return true;
-    level = level.flatMap((one) => (typeof one === 'object' && one !== null ? Object.values(one).filter((inner) => typeof inner === 'object' && inner !== null) : []));
+    level = level.flatMap((one) =>
+      typeof one === 'object' && one !== null
+        ? Object.values(one).filter((inner) => typeof inner === 'object' && inner !== null)
+        : [],
+    );
   }
   return false;
 }

@@ -7,7 +7,11 @@ export type ConsentPolicy = {
   /** What the event says of the person's consent; null when it carries none. */
   statement(event: SignalEvent): { functional: boolean; marketing: boolean } | null;
   /** Whether an accepted event may still be sent, by the newest consent known of the person. */
-  mayStillSend(event: SignalEvent, atMs: number, newest: { functional: boolean; marketing: boolean; atMs: number } | null): boolean;
+  mayStillSend(
+    event: SignalEvent,
+    atMs: number,
+    newest: { functional: boolean; marketing: boolean; atMs: number } | null,
+  ): boolean;
 };
 
 export function createConsentPolicy(options: {
@@ -22,7 +26,12 @@ export function createConsentPolicy(options: {
   function category(event: SignalEvent): ConsentCategory {
     const rule = options.ruleCategory(event);
     if (rule !== undefined) return rule;
-    const names = event.type === 'track' ? [event.name] : event.type === 'page' ? ['page', 'page_viewed', event.name] : [event.type];
+    const names =
+      event.type === 'track'
+        ? [event.name]
+        : event.type === 'page'
+          ? ['page', 'page_viewed', event.name]
+          : [event.type];
     return names.some((name) => name !== undefined && marketing.has(nameKey(name))) ? 'marketing' : options.category;
   }
 
@@ -35,11 +44,16 @@ export function createConsentPolicy(options: {
         marketing: decideConsent(event.consent, 'marketing', 'deny').granted,
       };
     },
-    mayStillSend: (event, atMs, newest) => newest === null || newest.atMs < atMs || newest[category(event)],
+    // What an event says itself outweighs what was known before it; one that says nothing falls under what is known.
+    mayStillSend: (event, atMs, newest) =>
+      newest === null || (event.consent !== undefined && newest.atMs < atMs) || newest[category(event)],
   };
 }
 
 /** `Product Viewed`, `product_viewed` and `product-viewed` are one event to whoever lists it. */
 function nameKey(name: string): string {
-  return name.trim().toLowerCase().replaceAll(/[\s_-]+/g, '_');
+  return name
+    .trim()
+    .toLowerCase()
+    .replaceAll(/[\s_-]+/g, '_');
 }

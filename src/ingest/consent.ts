@@ -22,7 +22,11 @@ export type ConsentDecision = {
  * Whatever is missing, or is anything but `true`, is not granted; only an event without any consent falls to
  * `whenAbsent`. Signal documents the forms in its event schema, consent and integration-config pages.
  */
-export function decideConsent(consent: unknown, category: ConsentCategory, whenAbsent: 'allow' | 'deny'): ConsentDecision {
+export function decideConsent(
+  consent: unknown,
+  category: ConsentCategory,
+  whenAbsent: 'allow' | 'deny',
+): ConsentDecision {
   if (consent === undefined || consent === null) {
     return { granted: whenAbsent === 'allow', category, form: 'absent', key: null, value: null };
   }
@@ -55,7 +59,13 @@ const googleKeys = {
   functional: ['functionality_storage'],
   marketing: ['ad_storage', 'ad_user_data', 'ad_personalization'],
 };
-const allGoogleKeys = new Set([...googleKeys.functional, ...googleKeys.marketing, 'analytics_storage', 'personalization_storage', 'security_storage']);
+const allGoogleKeys = new Set([
+  ...googleKeys.functional,
+  ...googleKeys.marketing,
+  'analytics_storage',
+  'personalization_storage',
+  'security_storage',
+]);
 
 function decide(view: unknown, form: ConsentForm, category: ConsentCategory, names: string[]): ConsentDecision {
   if (typeof view !== 'object' || view === null || Array.isArray(view)) {

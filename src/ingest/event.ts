@@ -27,16 +27,10 @@ export type EventProblem = { code: string; message: string; path: string };
 export type ParsedEvent = { ok: true; event: SignalEvent } | { ok: false; problems: EventProblem[] };
 
 const id = (description: string) =>
-  z
-    .union([z.string(), z.number()], { error: 'must be a text or a number' })
-    .nullish()
-    .meta({ description });
+  z.union([z.string(), z.number()], { error: 'must be a text or a number' }).nullish().meta({ description });
 
 const object = (description: string) =>
-  z
-    .record(z.string(), z.unknown(), { error: 'must be an object' })
-    .nullish()
-    .meta({ description });
+  z.record(z.string(), z.unknown(), { error: 'must be an object' }).nullish().meta({ description });
 
 const timestamp = z
   .union([z.string(), z.number()], { error: 'must be an ISO 8601 text or Unix milliseconds' })
@@ -44,7 +38,10 @@ const timestamp = z
   .refine((value) => isAbsent(value) || readTime(value) !== undefined, {
     error: 'is no readable time: send ISO 8601 (2026-02-25T14:30:00.000Z) or Unix milliseconds',
   })
-  .meta({ description: 'When the event happened: ISO 8601 or Unix milliseconds, as a text or a number. Absent: the time of receipt.' });
+  .meta({
+    description:
+      'When the event happened: ISO 8601 or Unix milliseconds, as a text or a number. Absent: the time of receipt.',
+  });
 
 /** The wire form of one event. Unknown keys are kept; each camelCase key may also come in snake_case. */
 export const WireEvent = z
@@ -59,7 +56,9 @@ export const WireEvent = z
       .nullish()
       .meta({ description: 'The event name; required for track. Names a page that has no `name`.' }),
     name: z.string({ error: 'must be a text' }).nullish().meta({ description: 'The name of a page or screen.' }),
-    userId: id('Your own stable id of the person: `external_id` in Intercom. A number is taken as text, an empty text as absent.'),
+    userId: id(
+      'Your own stable id of the person: `external_id` in Intercom. A number is taken as text, an empty text as absent.',
+    ),
     user_id: id('The same as `userId`.'),
     externalId: id('The same as `userId`.'),
     external_id: id('The same as `userId`.'),
@@ -68,7 +67,9 @@ export const WireEvent = z
     anonymous_id: id('The same as `anonymousId`.'),
     groupId: id('The company; required for group.'),
     group_id: id('The same as `groupId`.'),
-    messageId: id('Unique per event: a repeat within 7 days is answered with the state of the first and not sent again.'),
+    messageId: id(
+      'Unique per event: a repeat within 7 days is answered with the state of the first and not sent again.',
+    ),
     message_id: id('The same as `messageId`.'),
     properties: object('What belongs to a page or tracked event.'),
     traits: object('What is known of the person, or of the company of a group.'),
@@ -182,7 +183,12 @@ const latestMs = 253_402_300_799_999; // the end of year 9999
 
 /** Unix milliseconds of an ISO 8601 text, of Unix milliseconds, or of Unix seconds; `undefined` if it is none. */
 export function readTime(value: unknown): number | undefined {
-  const number = typeof value === 'number' ? value : typeof value === 'string' && /^\d+(\.\d+)?$/.test(value) ? Number(value) : undefined;
+  const number =
+    typeof value === 'number'
+      ? value
+      : typeof value === 'string' && /^\d+(\.\d+)?$/.test(value)
+        ? Number(value)
+        : undefined;
   const ms = number === undefined ? readIso(value) : unixMs(number);
   return ms !== undefined && ms >= earliestMs && ms <= latestMs ? ms : undefined;
 }
@@ -195,7 +201,9 @@ function unixMs(number: number): number | undefined {
 
 function readIso(value: unknown): number | undefined {
   if (typeof value !== 'string') return undefined;
-  const match = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?)\s?(Z|[+-]\d{2}(?::?\d{2})?)?)?$/i.exec(value.trim());
+  const match = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?)\s?(Z|[+-]\d{2}(?::?\d{2})?)?)?$/i.exec(
+    value.trim(),
+  );
   if (!match) return undefined;
   const [, day, time = '00:00', zone = 'Z'] = match;
   const offset = /^[+-]\d{2}$/.test(zone) ? `${zone}:00` : zone.replace(/^([+-]\d{2})(\d{2})$/, '$1:$2').toUpperCase();

@@ -4,7 +4,9 @@ export type Preference = { waitMs: number; applied: string | null };
 const longestWaitMs = 60_000;
 
 export function readPreference(header: string | string[] | undefined, defaultWaitMs: number): Preference {
-  const wishes = (Array.isArray(header) ? header.join(',') : (header ?? '')).split(',').map((wish) => wish.trim().split(';')[0]!.trim());
+  const wishes = (Array.isArray(header) ? header.join(',') : (header ?? ''))
+    .split(',')
+    .map((wish) => wish.trim().split(';')[0]!.trim());
   for (const wish of wishes) {
     const wait = /^wait\s*=\s*"?(\d{1,9})"?$/i.exec(wish);
     if (wait) {

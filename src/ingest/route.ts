@@ -32,16 +32,24 @@ export async function ingestRoutes(app: FastifyInstance, options: IngestOptions)
 
   // The body stays bytes: a signature is over what was sent, not over what was understood.
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser(/^application\/([\w.-]+\+)?json\s*(;|$)/i, { parseAs: 'buffer', bodyLimit: limits.bodyBytes }, (_, body, done) => done(null, body));
+  app.addContentTypeParser(
+    /^application\/([\w.-]+\+)?json\s*(;|$)/i,
+    { parseAs: 'buffer', bodyLimit: limits.bodyBytes },
+    (_, body, done) => done(null, body),
+  );
 
   app.route({ method: ['POST', 'PUT'], url: '/ingest', handler: ingest });
 
   async function ingest(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const startedAt = performance.now();
     const rawBody = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-    const auth = options.authenticate({ headers: request.headers, rawBody, remoteAddress: request.socket.remoteAddress });
+    const auth = options.authenticate({
+      headers: request.headers,
+      rawBody,
+      remoteAddress: request.socket.remoteAddress,
+    });
     if (!auth.ok) {
-      reply.header('www-authenticate', 'Bearer');
+      reply.header('www-authenticate', auth.challenge);
       return sendProblem(reply, { status: 401, code: 'unauthorized', detail: auth.detail });
     }
     const installation = options.installation();
@@ -49,14 +57,18 @@ export async function ingestRoutes(app: FastifyInstance, options: IngestOptions)
       return sendProblem(reply, {
         status: 503,
         code: 'no_installation',
-        detail: 'no Intercom workspace is installed: set INTERCOM_ACCESS_TOKEN and INTERCOM_REGION and start again; nothing was kept',
+        detail:
+          'no Intercom workspace is installed: set INTERCOM_ACCESS_TOKEN and INTERCOM_REGION and start again; nothing was kept',
         retryAfterSeconds: 60,
       });
     }
-    const { events, isBatch } = await readBody(rawBody, request.headers['content-encoding']);
+    const events = await readBody(rawBody, request.headers['content-encoding']);
     const receivedAtMs = now();
-    const requestKey = isBatch ? undefined : (header(request, 'webhook-id') ?? header(request, 'idempotency-key'));
-    const accepted = events.map((raw) => acceptEvent(raw, { installation: installation.id, receivedAtMs, requestKey }, options.accept));
+    const requestKey =
+      events.length > 1 ? undefined : (header(request, 'webhook-id') ?? header(request, 'idempotency-key'));
+    const accepted = events.map((raw) =>
+      acceptEvent(raw, { installation: installation.id, receivedAtMs, requestKey }, options.accept),
+    );
     const kept = accepted.flatMap((one) => (one.ok ? [one.event] : []));
     if (kept.length === 0) return refuseAll(request, reply, accepted, startedAt);
 
@@ -69,23 +81,49 @@ export async function ingestRoutes(app: FastifyInstance, options: IngestOptions)
     options.onAnswer({ requestId: request.id, status, events: answers, ms: performance.now() - startedAt });
     const body = { accepted: kept.length, rejected: accepted.length - kept.length, events: answers };
     if (status === 422) {
-      return sendProblem(reply, { status, code: 'refused_by_intercom', detail: 'Intercom refused every event for good; they are kept as dead letters' }, body);
+      return sendProblem(
+        reply,
+        {
+          status,
+          code: 'refused_by_intercom',
+          detail: 'Intercom refused every event for good; they are kept as dead letters',
+          errors: answers.map(({ index, reason }) => ({
+            index,
+            code: reason ?? 'dead',
+            message: `Intercom refused it for good (${reason ?? 'no reason given'})`,
+          })),
+        },
+        body,
+      );
     }
     return reply.code(status).type('application/json').send(JSON.stringify(body));
   }
 
-  function refuseAll(request: FastifyRequest, reply: FastifyReply, accepted: Accepted[], startedAt: number): FastifyReply {
+  function refuseAll(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    accepted: Accepted[],
+    startedAt: number,
+  ): FastifyReply {
     const events = answerEvents(accepted, [], new Map(), null);
-    const errors = accepted.flatMap((one, index) => (one.ok ? [] : one.problems.map((problem) => ({ index, ...problem }))));
+    const errors = accepted.flatMap((one, index) =>
+      one.ok ? [] : one.problems.map((problem) => ({ index, ...problem })),
+    );
     const isTooLarge = accepted.every((one) => !one.ok && one.tooLarge);
     const status = isTooLarge ? 413 : 400;
     options.onAnswer({ requestId: request.id, status, events, ms: performance.now() - startedAt });
     const detail = [...new Set(errors.map(({ message }) => message))].slice(0, 5).join('; ');
-    return sendProblem(reply, { status, code: isTooLarge ? 'event_too_large' : 'invalid_event', detail, errors }, { accepted: 0, rejected: events.length, events });
+    return sendProblem(
+      reply,
+      { status, code: isTooLarge ? 'event_too_large' : 'invalid_event', detail, errors },
+      { accepted: 0, rejected: events.length, events },
+    );
   }
 
   async function waitFor(receipts: Receipt[], ms: number): ReturnType<Queue['states']> {
-    const ids = new Set(receipts.flatMap((one) => ((one.duplicate ? one.original.status : one.status) === 'queued' ? [one.id] : [])));
+    const ids = new Set(
+      receipts.flatMap((one) => ((one.duplicate ? one.original.status : one.status) === 'queued' ? [one.id] : [])),
+    );
     if (ms === 0 || ids.size === 0 || !options.isDeliverySoon(ids.size)) return new Map();
     return options.settlements.wait([...ids], ms);
   }
@@ -101,13 +139,28 @@ function header(request: FastifyRequest, name: string): string | undefined {
 export function ingestProblem(error: unknown): ProblemError['problem'] | undefined {
   if (error instanceof ProblemError) return error.problem;
   if (error instanceof QueueUnavailable) {
-    if (error.kind === 'overloaded') return { status: 429, code: 'overloaded', detail: `${error.message}; nothing was kept, send again later`, retryAfterSeconds: 1 };
-    return { status: 503, code: 'cannot_store', detail: `the event can't be stored now (${error.message}); nothing was kept, send again later`, retryAfterSeconds: 5 };
+    if (error.kind === 'overloaded')
+      return {
+        status: 429,
+        code: 'overloaded',
+        detail: `${error.message}; nothing was kept, send again later`,
+        retryAfterSeconds: 1,
+      };
+    return {
+      status: 503,
+      code: 'cannot_store',
+      detail: `the event can't be stored now (${error.message}); nothing was kept, send again later`,
+      retryAfterSeconds: 5,
+    };
   }
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return tooLarge().problem;
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
-    return { status: 415, code: 'unsupported_media_type', detail: 'send JSON, with the header content-type: application/json' };
+    return {
+      status: 415,
+      code: 'unsupported_media_type',
+      detail: 'send JSON, with the header content-type: application/json',
+    };
   }
   return undefined;
 }

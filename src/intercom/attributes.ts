@@ -55,7 +55,11 @@ export function createAttributes(model: 'contact' | 'company', now: () => number
     readAtMs = now();
     const list = AttributeList.safeParse(verdict.kind === 'done' ? verdict.body : undefined);
     if (!list.success) return;
-    known = new Set(list.data.data.filter((one) => one.custom !== false && !one.archived && one.api_writable !== false).map(({ name }) => name));
+    known = new Set(
+      list.data.data
+        .filter((one) => one.custom !== false && !one.archived && one.api_writable !== false)
+        .map(({ name }) => name),
+    );
   }
 
   return {

@@ -115,7 +115,9 @@ function readAnswer(status: number, headers: Headers, text: string, ms: number):
     status,
     body,
     isJson: body !== undefined,
-    errors: list.success ? (list.data.errors ?? []).map(({ code, message }) => ({ code: code ?? '', message: message ?? '' })) : [],
+    errors: list.success
+      ? (list.data.errors ?? []).map(({ code, message }) => ({ code: code ?? '', message: message ?? '' }))
+      : [],
     requestId: one(headers['x-request-id']) ?? (list.success ? (list.data.request_id ?? null) : null),
     ms,
   };
@@ -151,7 +153,14 @@ function number(value: string | string[] | undefined): number | undefined {
 }
 
 /** Failures of the connection attempt itself: nothing was sent. */
-const beforeSending = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT']);
+const beforeSending = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
 const timeouts = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'UND_ERR_CONNECT_TIMEOUT', 'ETIMEDOUT']);
 
 function readFailure(error: unknown, ms: number): Reply {

@@ -53,7 +53,10 @@ export function createCompanies(options: { identity: ReturnType<typeof createIde
     return { kind: 'retry', reason: 'not_found', status: 404 };
   }
 
-  async function upsert(c: Conversation, company: Company): Promise<Outcome | { intercomId: string; status: number | null }> {
+  async function upsert(
+    c: Conversation,
+    company: Company,
+  ): Promise<Outcome | { intercomId: string; status: number | null }> {
     const stored = recent.get(keyOf(company)) ?? (await c.shared(keyOf(company)));
     const known = stored === null ? undefined : CompanyRecord.parse(JSON.parse(stored));
     let attributes = await options.attributes.writable(company.customAttributes, c);

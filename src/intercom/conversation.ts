@@ -19,7 +19,15 @@ export type Person = { kind: 'user' | 'email'; value: string };
 
 /** What one step said and heard, for the attempt's story. */
 export type Exchange = {
-  calls: { method: string; path: string; body?: unknown; status: number | null; answer?: unknown; requestId?: string; ms: number }[];
+  calls: {
+    method: string;
+    path: string;
+    body?: unknown;
+    status: number | null;
+    answer?: unknown;
+    requestId?: string;
+    ms: number;
+  }[];
   warnings: { code: string; message: string; field?: string }[];
 };
 
@@ -63,7 +71,8 @@ function blank(): Transcript {
 
 function describe({ method, path, body }: Omit<Call, 'patience'>, reply: Reply): Exchange['calls'][number] {
   const request = { method, path, ...(body !== undefined && { body }) };
-  if (reply.kind === 'no_answer') return { ...request, status: null, answer: { failure: reply.code }, ms: Math.round(reply.ms) };
+  if (reply.kind === 'no_answer')
+    return { ...request, status: null, answer: { failure: reply.code }, ms: Math.round(reply.ms) };
   return {
     ...request,
     status: reply.status,

@@ -3,7 +3,14 @@ import { createAttributes } from './attributes.ts';
 import type { IntercomClient, Patience } from './client.ts';
 import { createCompanies } from './companies.ts';
 import { freeSecond, openRecord, takeSecond } from './contact-record.ts';
-import { type Conversation, createConversation, delivered, type Exchange, outcomeOf, type Person } from './conversation.ts';
+import {
+  type Conversation,
+  createConversation,
+  delivered,
+  type Exchange,
+  outcomeOf,
+  type Person,
+} from './conversation.ts';
 import { createIdentity, forgetContact, nothing, type Wanted } from './identity.ts';
 import { eventKey, type Mapped, mapEvent, type MappingOptions } from './mapping.ts';
 import { judge, type Outcome } from './outcome.ts';
@@ -27,7 +34,13 @@ export type Work = {
   jobs: WorkJob[];
 };
 
-export type WorkJob = { id: string; receivedAtMs: number; atMs: number; createdAtSeconds: number | null; payload: string };
+export type WorkJob = {
+  id: string;
+  receivedAtMs: number;
+  atMs: number;
+  createdAtSeconds: number | null;
+  payload: string;
+};
 
 /** What the destination needs of its caller while it works. */
 export type Desk = {
@@ -83,7 +96,10 @@ export function createDestination(options: { client: IntercomClient; mapping: Ma
       const startedAt = performance.now();
       let settled: Settled;
       try {
-        settled = 'outcome' in task ? task : { jobs: task.jobs, type: task.event.type, outcome: await send(conversation, task, desk) };
+        settled =
+          'outcome' in task
+            ? task
+            : { jobs: task.jobs, type: task.event.type, outcome: await send(conversation, task, desk) };
       } catch (error) {
         if (desk.patience.stop.aborted || desk.patience.abort.aborted) return;
         settled = bug(task, error);
@@ -121,7 +137,13 @@ export function createDestination(options: { client: IntercomClient; mapping: Ma
     }
   }
 
-  async function sendEvent(c: Conversation, mapped: Mapped & { kind: 'event' }, event: SignalEvent, job: WorkJob, desk: Desk): Promise<Outcome> {
+  async function sendEvent(
+    c: Conversation,
+    mapped: Mapped & { kind: 'event' },
+    event: SignalEvent,
+    job: WorkJob,
+    desk: Desk,
+  ): Promise<Outcome> {
     const key = eventKey(mapped.eventName);
     const own = Math.floor(job.atMs / 1000);
     const createdAt = job.createdAtSeconds ?? freeSecond(c.record, key, own);
@@ -148,7 +170,8 @@ export function createDestination(options: { client: IntercomClient; mapping: Ma
         return delivered(verdict.status);
       }
       // Intercom may have it: whatever joins this person meanwhile, it is sent again with the same second.
-      if (verdict.kind === 'retry' && verdict.maybeDone && job.createdAtSeconds === null) await desk.choose(job.id, createdAt);
+      if (verdict.kind === 'retry' && verdict.maybeDone && job.createdAtSeconds === null)
+        await desk.choose(job.id, createdAt);
       if (verdict.kind !== 'missing' || last) return outcomeOf(verdict);
       // Nobody of that id: the contact is made, or brought back, and the same event sent again.
       forgetContact(c);
@@ -181,11 +204,14 @@ function* tasks(jobs: WorkJob[], mapping: MappingOptions, desk: Desk): Generator
 function taskOf(job: WorkJob, mapping: MappingOptions, desk: Desk): Task | Settled {
   try {
     const parsed = parseEvent(JSON.parse(job.payload));
-    if (!parsed.ok) return { jobs: [job], type: 'unknown', outcome: { kind: 'rejected', reason: 'invalid_request', status: null } };
+    if (!parsed.ok)
+      return { jobs: [job], type: 'unknown', outcome: { kind: 'rejected', reason: 'invalid_request', status: null } };
     const { event } = parsed;
-    if (!desk.mayStillSend(event, job)) return { jobs: [job], type: event.type, outcome: { kind: 'filtered', reason: 'consent_revoked' } };
+    if (!desk.mayStillSend(event, job))
+      return { jobs: [job], type: event.type, outcome: { kind: 'filtered', reason: 'consent_revoked' } };
     const mapped = mapEvent(event, mapping);
-    if (mapped.kind === 'dropped') return { jobs: [job], type: event.type, outcome: { kind: 'filtered', reason: 'mapping_dropped' } };
+    if (mapped.kind === 'dropped')
+      return { jobs: [job], type: event.type, outcome: { kind: 'filtered', reason: 'mapping_dropped' } };
     return { jobs: [job], event, mapped };
   } catch (error) {
     return bug({ jobs: [job] }, error);
@@ -220,6 +246,7 @@ function bug(task: { jobs: WorkJob[] } & ({ event?: SignalEvent } | { type: stri
 function readPerson(person: string): Person {
   const colon = person.indexOf(':');
   const kind = person.slice(0, colon);
-  if (kind !== 'user' && kind !== 'email') throw new Error(`nobody in Intercom answers to a person of the kind ${kind}`);
+  if (kind !== 'user' && kind !== 'email')
+    throw new Error(`nobody in Intercom answers to a person of the kind ${kind}`);
   return { kind, value: person.slice(colon + 1) };
 }

@@ -50,9 +50,16 @@ export function createIdentity(options: { attributes: Attributes; now?: () => nu
   }
 
   /** The contact exists: its id is known from here on, and an archived one is brought back. */
-  async function meet(c: Conversation, { contactId, archived }: { contactId: string; archived: boolean }): Promise<Outcome | undefined> {
+  async function meet(
+    c: Conversation,
+    { contactId, archived }: { contactId: string; archived: boolean },
+  ): Promise<Outcome | undefined> {
     if (archived) {
-      const verdict = await c.call({ method: 'POST', path: `/contacts/${encodeURIComponent(contactId)}/unarchive`, body: {} });
+      const verdict = await c.call({
+        method: 'POST',
+        path: `/contacts/${encodeURIComponent(contactId)}/unarchive`,
+        body: {},
+      });
       if (verdict.kind !== 'done') return outcomeOf(verdict);
     }
     c.record = { ...c.record, contactId, role: 'user', exists: true };
@@ -60,7 +67,10 @@ export function createIdentity(options: { attributes: Attributes; now?: () => nu
   }
 
   async function update(c: Conversation, contactId: string, goal: Wanted): Promise<Outcome | undefined> {
-    const changes: Wanted = { fields: changed(c.record.fields, goal.fields), attributes: changed(c.record.attributes, goal.attributes) };
+    const changes: Wanted = {
+      fields: changed(c.record.fields, goal.fields),
+      attributes: changed(c.record.attributes, goal.attributes),
+    };
     if (isEmpty(changes)) return delivered(null);
     const verdict = await write(c, 'PUT', `/contacts/${encodeURIComponent(contactId)}`, {}, changes);
     if (verdict.kind === 'done') return acknowledge(c, verdict, changes, c.record.role ?? 'user');
@@ -72,14 +82,27 @@ export function createIdentity(options: { attributes: Attributes; now?: () => nu
   /** A lead that turned out to be this user: made the user, or merged into the one that exists. */
   async function adoptLead(c: Conversation, leadId: string, goal: Wanted): Promise<Outcome | undefined> {
     if (c.record.contactId !== undefined) {
-      const verdict = await c.call({ method: 'POST', path: '/contacts/merge', body: { from: leadId, into: c.record.contactId } });
+      const verdict = await c.call({
+        method: 'POST',
+        path: '/contacts/merge',
+        body: { from: leadId, into: c.record.contactId },
+      });
       if (verdict.kind === 'rejected') {
-        c.warn({ code: 'lead_not_merged', message: `Intercom refused to merge the lead ${leadId} into this user; it stays beside it` });
+        c.warn({
+          code: 'lead_not_merged',
+          message: `Intercom refused to merge the lead ${leadId} into this user; it stays beside it`,
+        });
       } else if (verdict.kind !== 'done' && verdict.kind !== 'missing') return outcomeOf(verdict);
       c.record = without(c.record, 'leadId');
       return undefined;
     }
-    const verdict = await write(c, 'PUT', `/contacts/${encodeURIComponent(leadId)}`, { role: 'user', external_id: c.person.value }, goal);
+    const verdict = await write(
+      c,
+      'PUT',
+      `/contacts/${encodeURIComponent(leadId)}`,
+      { role: 'user', external_id: c.person.value },
+      goal,
+    );
     if (verdict.kind === 'exists') return meet(c, verdict);
     if (verdict.kind !== 'done' && verdict.kind !== 'missing') return outcomeOf(verdict);
     c.record = without(c.record, 'leadId');
@@ -100,7 +123,11 @@ export function createIdentity(options: { attributes: Attributes; now?: () => nu
     const found = SearchResult.safeParse(verdict.body);
     const best = found.success ? bestMatch(found.data.data) : undefined;
     if (best) {
-      c.record = { ...without(c.record, 'leadIntentAtMs'), contactId: best.id, role: best.role === 'lead' ? 'lead' : 'user' };
+      c.record = {
+        ...without(c.record, 'leadIntentAtMs'),
+        contactId: best.id,
+        role: best.role === 'lead' ? 'lead' : 'user',
+      };
       return undefined;
     }
     return createLead(c, goal);
@@ -123,7 +150,13 @@ export function createIdentity(options: { attributes: Attributes; now?: () => nu
   }
 
   /** Writes a contact; an attribute that Intercom doesn't know is dropped from the goal, and the rest sent again. */
-  async function write(c: Conversation, method: 'POST' | 'PUT', path: string, identifiers: Record<string, unknown>, goal: Wanted): Promise<Verdict> {
+  async function write(
+    c: Conversation,
+    method: 'POST' | 'PUT',
+    path: string,
+    identifiers: Record<string, unknown>,
+    goal: Wanted,
+  ): Promise<Verdict> {
     for (;;) {
       const body = {
         ...identifiers,
@@ -142,7 +175,12 @@ export function createIdentity(options: { attributes: Attributes; now?: () => nu
   return { upsert };
 }
 
-function acknowledge(c: Conversation, verdict: { status: number; body: unknown }, sent: Wanted, role: 'user' | 'lead'): Outcome {
+function acknowledge(
+  c: Conversation,
+  verdict: { status: number; body: unknown },
+  sent: Wanted,
+  role: 'user' | 'lead',
+): Outcome {
   const contact = Contact.safeParse(verdict.body);
   c.record = {
     ...c.record,
@@ -162,7 +200,9 @@ export function forgetContact(c: Conversation): void {
 }
 
 /** A user outweighs a lead of the same email; of several, the newest. */
-function bestMatch<T extends { role?: string | null | undefined; created_at?: number | null | undefined }>(contacts: T[]): T | undefined {
+function bestMatch<T extends { role?: string | null | undefined; created_at?: number | null | undefined }>(
+  contacts: T[],
+): T | undefined {
   const rank = (contact: T): number => (contact.role === 'lead' ? 0 : 1e12) + (contact.created_at ?? 0);
   return contacts.toSorted((a, b) => rank(b) - rank(a))[0];
 }

@@ -23,7 +23,13 @@ export type RetryReason =
   | 'company_race'
   | 'not_found'
   | 'lead_unconfirmed';
-export type HoldReason = 'token_invalid' | 'token_scope' | 'plan_restricted' | 'forbidden' | 'version_invalid' | 'wrong_region';
+export type HoldReason =
+  | 'token_invalid'
+  | 'token_scope'
+  | 'plan_restricted'
+  | 'forbidden'
+  | 'version_invalid'
+  | 'wrong_region';
 export type RejectReason =
   | 'invalid_request'
   | 'not_restorable'
@@ -45,16 +51,28 @@ export type Verdict =
   | Extract<Outcome, { kind: 'hold' | 'rejected' }>;
 
 type Answer = Extract<Reply, { kind: 'answer' }>;
-type Rule = { status?: number | [from: number, to: number]; code?: string; message?: RegExp; json?: boolean; verdict(answer: Answer, match: string[]): Verdict };
+type Rule = {
+  status?: number | [from: number, to: number];
+  code?: string;
+  message?: RegExp;
+  json?: boolean;
+  verdict(answer: Answer, match: string[]): Verdict;
+};
 
-const retry = (reason: RetryReason) => (answer: Answer): Verdict => ({
-  kind: 'retry',
-  reason,
-  status: answer.status,
-  maybeDone: answer.status >= 500 || answer.status === 408,
-});
-const hold = (reason: HoldReason) => (answer: Answer): Verdict => ({ kind: 'hold', reason, status: answer.status });
-const reject = (reason: RejectReason) => (answer: Answer): Verdict => ({ kind: 'rejected', reason, status: answer.status });
+const retry =
+  (reason: RetryReason) =>
+  (answer: Answer): Verdict => ({
+    kind: 'retry',
+    reason,
+    status: answer.status,
+    maybeDone: answer.status >= 500 || answer.status === 408,
+  });
+const hold =
+  (reason: HoldReason) =>
+  (answer: Answer): Verdict => ({ kind: 'hold', reason, status: answer.status });
+const reject =
+  (reason: RejectReason) =>
+  (answer: Answer): Verdict => ({ kind: 'rejected', reason, status: answer.status });
 
 /**
  * The one table from status, code and message to what follows; the first row that fits decides. The code goes before
@@ -69,12 +87,19 @@ const table: Rule[] = [
   { code: 'unique_company_constraint', verdict: retry('company_race') },
   {
     message: /\b(archived )?contact matching those details already exists with id=(\w+)/i,
-    verdict: (_, [, archived, contactId]) => ({ kind: 'exists', contactId: contactId!, archived: archived !== undefined }),
+    verdict: (_, [, archived, contactId]) => ({
+      kind: 'exists',
+      contactId: contactId!,
+      archived: archived !== undefined,
+    }),
   },
   { message: /multiple existing users match/i, verdict: reject('ambiguous_email') },
   { message: /not restorable/i, verdict: reject('not_restorable') },
   { code: 'not_restorable', verdict: reject('not_restorable') },
-  { message: /custom attribute '([^']+)' does not exist/i, verdict: (_, [, name]) => ({ kind: 'unknown_attribute', name: name! }) },
+  {
+    message: /custom attribute '([^']+)' does not exist/i,
+    verdict: (_, [, name]) => ({ kind: 'unknown_attribute', name: name! }),
+  },
   { message: /active event names/i, verdict: reject('event_name_quota') },
   { code: 'custom_data_limit_reached', verdict: reject('attribute_quota') },
   { code: 'contact_company_limit_exceeded', verdict: reject('company_limit') },

@@ -8,15 +8,17 @@ export type Preflight =
   | { ok: false; reason: HoldReason | 'unreachable'; message: string; remedy: string };
 
 const Me = z.object({
-  app: z
-    .object({ id_code: z.string().nullish(), name: z.string().nullish(), region: z.string().nullish() })
-    .nullish(),
+  app: z.object({ id_code: z.string().nullish(), name: z.string().nullish(), region: z.string().nullish() }).nullish(),
 });
 
 /** Intercom has answered `US`, `Europe` and `AU`, and documents `EU`. */
 const regionNames: Record<string, string> = { us: 'us', eu: 'eu', europe: 'eu', au: 'au', australia: 'au' };
 
-export async function checkInstallation(client: IntercomClient, configuredRegion: string | null, patience: Patience): Promise<Preflight> {
+export async function checkInstallation(
+  client: IntercomClient,
+  configuredRegion: string | null,
+  patience: Patience,
+): Promise<Preflight> {
   const reply = await client.call({ method: 'GET', path: '/me', patience, urgent: true });
   const verdict = judge(reply);
   if (verdict.kind === 'done') return checkRegion(verdict.body, configuredRegion);
@@ -50,7 +52,10 @@ function checkRegion(body: unknown, configuredRegion: string | null): Preflight 
       remedy: `set INTERCOM_REGION=${actual}, or use a token of a workspace in ${configuredRegion}`,
     };
   }
-  return { ok: true, workspace: { id: id_code ?? 'unknown', name: name ?? 'unknown', region: actual ?? region ?? null } };
+  return {
+    ok: true,
+    workspace: { id: id_code ?? 'unknown', name: name ?? 'unknown', region: actual ?? region ?? null },
+  };
 }
 
 /** What happened and what to do, for each reason to hold an installation. */
@@ -62,7 +67,8 @@ export const holdTexts: Record<HoldReason, { message: string; remedy: string }> 
   },
   token_scope: {
     message: 'the access token lacks a permission',
-    remedy: 'give the app in the Developer Hub permission to read and write users, companies and events, and copy its new token',
+    remedy:
+      'give the app in the Developer Hub permission to read and write users, companies and events, and copy its new token',
   },
   plan_restricted: {
     message: 'the plan of the Intercom workspace does not allow this',

@@ -192,6 +192,7 @@ export const answerExamples = {
           'refused_by_intercom',
           'Intercom refused every event for good; they are kept as dead letters',
         ),
+        errors: [{ index: 0, code: 'invalid_request', message: 'Intercom refused it for good (invalid_request)' }],
         ...one({
           id: 'evt_000000007',
           messageId: 'm-10',

@@ -8,7 +8,10 @@ const attempt: Attempt = { intercomStatus: 202, calls: 1, ms: 3, exchange: null 
 const all = { people: 100, jobsEach: 100 };
 
 export function conformance(t: Test, openEngine: OpenEngine): void {
-  const withQueue = (title: string, check: (t: Test, queue: Queue, reopen: () => Promise<Queue>) => Promise<void>): void => {
+  const withQueue = (
+    title: string,
+    check: (t: Test, queue: Queue, reopen: () => Promise<Queue>) => Promise<void>,
+  ): void => {
     void t.test(title, async (t) => {
       const engine = openEngine(t);
       let queue = await engine.open();
@@ -25,20 +28,39 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
     const [receipt] = await queue.enqueue([event('u', 'm')]);
     t.match(receipt, { duplicate: false, status: 'queued' });
     const [lease] = await queue.lease(all);
-    t.match(lease, { person: 'user:u', installation: 'default', record: null, jobs: [{ id: receipt!.id, attempt: 1, payload: '{"n":"m"}' }] });
-    await queue.settle(lease!, { done: [{ id: receipt!.id, status: 'delivered', reason: null, attempt }], record: '{"a":1}' });
+    t.match(lease, {
+      person: 'user:u',
+      installation: 'default',
+      record: null,
+      jobs: [{ id: receipt!.id, attempt: 1, payload: '{"n":"m"}' }],
+    });
+    await queue.settle(lease!, {
+      done: [{ id: receipt!.id, status: 'delivered', reason: null, attempt }],
+      record: '{"a":1}',
+    });
     await queue.release(lease!);
-    t.match((await queue.states([receipt!.id])).get(receipt!.id), { status: 'delivered', intercomStatus: 202, calls: 1 });
+    t.match((await queue.states([receipt!.id])).get(receipt!.id), {
+      status: 'delivered',
+      intercomStatus: 202,
+      calls: 1,
+    });
     t.match(await queue.stats(), { accepted: 1, delivered: 1, filtered: 0, dead: 0, queued: 0, people: 0 });
   });
 
   withQueue('a messageId is taken once, in one call, across calls and after a reopening', async (t, queue, reopen) => {
     const receipts = await queue.enqueue([event('u', 'm'), event('u', 'm'), event('v', 'm')]);
-    t.strictSame(receipts.map(({ duplicate }) => duplicate), [false, true, true]);
+    t.strictSame(
+      receipts.map(({ duplicate }) => duplicate),
+      [false, true, true],
+    );
     t.match(receipts[2], { id: receipts[0]!.id, original: { status: 'queued' } });
     const other = await reopen();
     t.match(await other.enqueue([event('u', 'm')]), [{ duplicate: true, id: receipts[0]!.id }]);
-    t.match(await other.enqueue([{ ...event('u', 'm'), installation: 'second' }]), [{ duplicate: false }], 'each installation has its own');
+    t.match(
+      await other.enqueue([{ ...event('u', 'm'), installation: 'second' }]),
+      [{ duplicate: false }],
+      'each installation has its own',
+    );
   });
 
   withQueue('a filtered event is kept, counted and never leased', async (t, queue) => {
@@ -49,17 +71,23 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
     t.match(await queue.stats(), { accepted: 1, filtered: 1, queued: 0 });
   });
 
-  withQueue('a person is held by one lease at a time, and has the jobs in the order of acceptance', async (t, queue) => {
-    await queue.enqueue(['1', '2', '3'].map((id) => event('u', id)));
-    const [lease] = await queue.lease({ people: 10, jobsEach: 2 });
-    t.strictSame(payloads(lease), ['1', '2']);
-    t.ok(lease!.more);
-    await queue.enqueue([event('u', '4'), event('v', '5')]);
-    t.strictSame((await queue.lease(all)).map(({ person }) => person), ['user:v']);
-    await settleAll(queue, lease!);
-    const [rest] = await queue.lease(all);
-    t.strictSame(payloads(rest), ['3', '4']);
-  });
+  withQueue(
+    'a person is held by one lease at a time, and has the jobs in the order of acceptance',
+    async (t, queue) => {
+      await queue.enqueue(['1', '2', '3'].map((id) => event('u', id)));
+      const [lease] = await queue.lease({ people: 10, jobsEach: 2 });
+      t.strictSame(payloads(lease), ['1', '2']);
+      t.ok(lease!.more);
+      await queue.enqueue([event('u', '4'), event('v', '5')]);
+      t.strictSame(
+        (await queue.lease(all)).map(({ person }) => person),
+        ['user:v'],
+      );
+      await settleAll(queue, lease!);
+      const [rest] = await queue.lease(all);
+      t.strictSame(payloads(rest), ['3', '4']);
+    },
+  );
 
   withQueue('a retry waits with its person and nobody else, and counts the attempt', async (t, queue) => {
     await queue.enqueue([event('u', '1'), event('u', '2'), event('v', '3')]);
@@ -68,7 +96,10 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
     await queue.release(first!, { afterMs: 50, countAttempt: true, reason: 'server_error', attempt });
     t.strictSame(await queue.lease(all), []);
     await queue.release(second!);
-    t.strictSame((await queue.lease(all)).map(({ person }) => person), ['user:v']);
+    t.strictSame(
+      (await queue.lease(all)).map(({ person }) => person),
+      ['user:v'],
+    );
     await due;
     const again = await leaseWhenDue(queue);
     t.match(again, { person: 'user:u', jobs: [{ attempt: 2 }, { attempt: 1 }] });
@@ -94,26 +125,38 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
     t.match(await queue.stats(), { delivered: 1, dead: 0 });
   });
 
-  withQueue('after a reopening the queue goes on where it was: order, retry time, record, chosen second', async (t, queue, reopen) => {
-    const receipts = await queue.enqueue([event('u', '1'), event('u', '2'), event('w', '3')]);
-    const leases = await queue.lease(all);
-    const ofU = leases.find(({ person }) => person === 'user:u')!;
-    await queue.settle(ofU, {
-      done: [{ id: receipts[0]!.id, status: 'delivered', reason: null, attempt }],
-      record: '{"known":1}',
-      shared: [{ key: 'company:c', record: '{"id":2}' }],
-      chosen: [{ id: receipts[1]!.id, createdAtSeconds: 77 }],
-    });
-    const other = await reopen();
-    const again = await other.lease(all);
-    t.match(again.find(({ person }) => person === 'user:u'), { record: '{"known":1}', jobs: [{ createdAtSeconds: 77 }] });
-    t.equal(await other.record('default', 'company:c'), '{"id":2}');
-    t.equal(await other.record('default', 'company:d'), null);
-    t.match(await other.stats(), { accepted: 3, delivered: 1, queued: 2 });
-  });
+  withQueue(
+    'after a reopening the queue goes on where it was: order, retry time, record, chosen second',
+    async (t, queue, reopen) => {
+      const receipts = await queue.enqueue([event('u', '1'), event('u', '2'), event('w', '3')]);
+      const leases = await queue.lease(all);
+      const ofU = leases.find(({ person }) => person === 'user:u')!;
+      await queue.settle(ofU, {
+        done: [{ id: receipts[0]!.id, status: 'delivered', reason: null, attempt }],
+        record: '{"known":1}',
+        shared: [{ key: 'company:c', record: '{"id":2}' }],
+        chosen: [{ id: receipts[1]!.id, createdAtSeconds: 77 }],
+      });
+      const other = await reopen();
+      const again = await other.lease(all);
+      t.match(
+        again.find(({ person }) => person === 'user:u'),
+        { record: '{"known":1}', jobs: [{ createdAtSeconds: 77 }] },
+      );
+      t.equal(await other.record('default', 'company:c'), '{"id":2}');
+      t.equal(await other.record('default', 'company:d'), null);
+      t.match(await other.stats(), { accepted: 3, delivered: 1, queued: 2 });
+    },
+  );
 
   withQueue('an email and its user become one person, in order of acceptance', async (t, queue) => {
-    await queue.enqueue([byEmail('e@x', '1'), event('u', '2'), byEmail('e@x', '3'), { ...event('u', '4'), email: 'e@x' }, byEmail('e@x', '5')]);
+    await queue.enqueue([
+      byEmail('e@x', '1'),
+      event('u', '2'),
+      byEmail('e@x', '3'),
+      { ...event('u', '4'), email: 'e@x' },
+      byEmail('e@x', '5'),
+    ]);
     const leases = await queue.lease(all);
     t.match(leases, [{ person: 'user:u' }]);
     t.strictSame(payloads(leases[0]), ['1', '2', '3', '4', '5']);
@@ -140,10 +183,13 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
       byEmail('e@x', '3'),
     ]);
     const leases = await queue.lease(all);
-    t.strictSame(leases.map((lease) => [lease.person, payloads(lease)]), [
-      ['user:a', ['1', '3']],
-      ['user:b', ['2']],
-    ]);
+    t.strictSame(
+      leases.map((lease) => [lease.person, payloads(lease)]),
+      [
+        ['user:a', ['1', '3']],
+        ['user:b', ['2']],
+      ],
+    );
   });
 
   withQueue('the newest consent is told with the lease, also that of a joined person', async (t, queue) => {
@@ -151,7 +197,9 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
     await queue.enqueue([{ ...byEmail('e@x', '1'), consent: refusal, atMs: 5000, filtered: 'consent_functional' }]);
     await queue.enqueue([{ ...byEmail('e@x', '2'), consent: { functional: true, marketing: true }, atMs: 4000 }]);
     await queue.enqueue([{ ...event('u', '3'), email: 'e@x' }]);
-    t.match(await queue.lease(all), [{ person: 'user:u', consent: { functional: false, marketing: true, atMs: 5000 } }]);
+    t.match(await queue.lease(all), [
+      { person: 'user:u', consent: { functional: false, marketing: true, atMs: 5000 } },
+    ]);
   });
 
   withQueue('what many hand over at once is all kept, each once', async (t, queue, reopen) => {
@@ -192,7 +240,10 @@ function payloads(lease: Lease | undefined): unknown[] {
 }
 
 async function settleAll(queue: Queue, lease: Lease, record?: string): Promise<void> {
-  await queue.settle(lease, { done: lease.jobs.map(({ id }) => ({ id, status: 'delivered', reason: null, attempt })), record });
+  await queue.settle(lease, {
+    done: lease.jobs.map(({ id }) => ({ id, status: 'delivered', reason: null, attempt })),
+    record,
+  });
   await queue.release(lease);
 }
 

@@ -24,7 +24,9 @@ export function openDatabase(path: string): Database {
   const synchronous = db.prepare('PRAGMA synchronous').get()?.synchronous;
   if (mode !== 'wal' || synchronous !== 2) {
     db.close();
-    throw new Error(`the database runs with journal_mode=${String(mode)}, synchronous=${String(synchronous)}; wal and 2 are needed`);
+    throw new Error(
+      `the database runs with journal_mode=${String(mode)}, synchronous=${String(synchronous)}; wal and 2 are needed`,
+    );
   }
   return db;
 }

@@ -1,7 +1,15 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type Queue, QueueUnavailable } from '../queue.ts';
-import type { Op, Reply, Request, Results, WorkerOptions } from './protocol.ts';
+import {
+  isWrite,
+  type Op,
+  type Reply,
+  type Request,
+  type Result,
+  type Results,
+  type WorkerOptions,
+} from './protocol.ts';
 
 /**
  * The embedded engine, seen from the event loop: collects what arrives while a transaction runs and hands it to the
@@ -35,6 +43,7 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
   let wake = (): void => {};
   let dueTimer: NodeJS.Timeout | undefined;
   let reopenTimer: NodeJS.Timeout | undefined;
+  let probeTimer: NodeJS.Timeout | undefined;
   let depth = 0;
   let health: ReturnType<Queue['health']> = { ok: false, reason: 'the database is being opened' };
   /** Leases of a thread that broke are void; the tokens of two threads may be alike. */
@@ -93,7 +102,8 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
 
   function ask<K extends Op['kind']>(op: Op & { kind: K }, weight = 0): Promise<Results[K]> {
     if (closing) return Promise.reject(new QueueUnavailable('cannot_store', 'the service is shutting down'));
-    if (!health.ok) return Promise.reject(new QueueUnavailable('cannot_store', health.reason));
+    if (!worker)
+      return Promise.reject(new QueueUnavailable('cannot_store', health.ok ? 'the database is closed' : health.reason));
     return new Promise<Results[K]>((resolve, reject) => {
       waiting.push({ op, weight, resolve, reject });
       schedule();
@@ -139,16 +149,30 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
         waitingEvents -= item.op.events.length;
       }
       const result = reply.results[index]!;
+      if (isWrite(item.op)) noticeWrite(result);
       if (result.ok) item.resolve(result.value as never);
       else item.reject(new QueueUnavailable('cannot_store', result.message));
     });
     clearTimeout(dueTimer);
     if (reply.ready > 0) wake();
-    else if (reply.nextDueAtMs < Infinity) dueTimer = setTimeout(() => wake(), Math.min(Math.max(0, reply.nextDueAtMs - Date.now()), 60_000));
+    else if (reply.nextDueAtMs < Infinity)
+      dueTimer = setTimeout(() => wake(), Math.min(Math.max(0, reply.nextDueAtMs - Date.now()), 60_000));
+  }
+
+  /** A full disk breaks no thread: the writes fail, and a small one is tried until it goes through. */
+  function noticeWrite(result: Result): void {
+    if (result.ok) {
+      if (!health.ok) setHealth({ ok: true });
+      return;
+    }
+    if (health.ok) setHealth({ ok: false, reason: result.message });
+    clearTimeout(probeTimer);
+    probeTimer = setTimeout(() => void ask({ kind: 'probe' }).catch(() => {}), reopenAfterMs);
   }
 
   async function shutDown(): Promise<void> {
     clearTimeout(reopenTimer);
+    clearTimeout(probeTimer);
     if (worker && (running.length > 0 || waiting.length > 0)) {
       await new Promise<void>((resolve) => {
         onIdle = resolve;
@@ -172,7 +196,7 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
         return Promise.reject(new QueueUnavailable('overloaded', 'more events arrive than the disk can take'));
       }
       const asked = ask({ kind: 'enqueue', events }, bytes);
-      if (health.ok && !closing) {
+      if (worker && !closing) {
         waitingBytes += bytes;
         waitingEvents += events.length;
       }

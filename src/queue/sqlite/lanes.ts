@@ -1,3 +1,4 @@
+import { createJobLines, grown } from './job-lines.ts';
 import { createLaneTable, hashPerson } from './lane-table.ts';
 import { createRetryHeap } from './retry-heap.ts';
 
@@ -44,21 +45,10 @@ const blocked = 5;
 const none = -1;
 
 export function createLanes(): Lanes {
-  let jobCapacity = 1024;
-  let jobSeq = new Float64Array(jobCapacity);
-  let jobNext = new Int32Array(jobCapacity);
-  let jobFree = none;
-  let jobTop = 0;
-  let jobs = 0;
-
-  let laneCapacity = 1024;
-  let first = new Int32Array(laneCapacity);
-  let last = new Int32Array(laneCapacity);
-  let length = new Int32Array(laneCapacity);
-  let state = new Uint8Array(laneCapacity);
-  let epochs = new Uint32Array(laneCapacity);
-  let dueAt = new Float64Array(laneCapacity);
-  let next = new Int32Array(laneCapacity); // in the ready line, or among the free lanes
+  let state = new Uint8Array(1024);
+  let epochs = new Uint32Array(1024);
+  let dueAt = new Float64Array(1024);
+  let next = new Int32Array(1024); // in the ready line, or among the free lanes
   let laneFree = none;
   let laneTop = 0;
   let leasedCount = 0;
@@ -69,6 +59,7 @@ export function createLanes(): Lanes {
   let readyCount = 0;
 
   const table = createLaneTable();
+  const lines = createJobLines();
   const retries = createRetryHeap();
   /** Joins that wait for the end of a lease, and how many of them a lane waits for. Rare, hence plain maps. */
   const joinAfterLease = new Map<number, number>();
@@ -76,11 +67,7 @@ export function createLanes(): Lanes {
 
   function add(person: string, seq: number, isHeld: boolean, dueAtMs = 0): void {
     const lane = findOrMake(person);
-    const job = newJob(seq);
-    if (first[lane] === none) first[lane] = job;
-    else jobNext[last[lane]!] = job;
-    last[lane] = job;
-    length[lane]! += 1;
+    lines.append(lane, seq);
     if (state[lane] !== free) return;
     if (isHeld) state[lane] = held;
     else makeDue(lane, dueAtMs);
@@ -104,27 +91,6 @@ export function createLanes(): Lanes {
     return taken;
   }
 
-  function head(lane: number, limit: number): number[] {
-    const seqs: number[] = [];
-    for (let job = first[lane]!; job !== none && seqs.length < limit; job = jobNext[job]!) seqs.push(jobSeq[job]!);
-    return seqs;
-  }
-
-  function drop(lane: number, seq: number): void {
-    let before = none;
-    for (let job = first[lane]!; job !== none; before = job, job = jobNext[job]!) {
-      if (jobSeq[job] !== seq) continue;
-      if (before === none) first[lane] = jobNext[job]!;
-      else jobNext[before] = jobNext[job]!;
-      if (last[lane] === job) last[lane] = before;
-      length[lane]! -= 1;
-      jobNext[job] = jobFree;
-      jobFree = job;
-      jobs -= 1;
-      return;
-    }
-  }
-
   function release(lane: number, dueAtMs: number): void {
     leasedCount -= 1;
     epochs[lane]! += 1;
@@ -132,10 +98,10 @@ export function createLanes(): Lanes {
     const into = joinAfterLease.get(lane);
     if (into !== undefined) {
       joinAfterLease.delete(lane);
-      const headBefore = first[into]!;
-      splice(lane, into);
+      const headBefore = lines.first(into);
+      lines.splice(lane, into);
       removeLane(lane);
-      const due = first[into] === headBefore ? dueAt[into]! : dueAtMs;
+      const due = lines.first(into) === headBefore ? dueAt[into]! : dueAtMs;
       const left = blockers.get(into)! - 1;
       if (left > 0) blockers.set(into, left);
       else blockers.delete(into);
@@ -151,7 +117,7 @@ export function createLanes(): Lanes {
     if (blockers.has(lane)) {
       state[lane] = blocked;
       dueAt[lane] = dueAtMs;
-    } else if (first[lane] === none) {
+    } else if (lines.first(lane) === none) {
       removeLane(lane);
     } else {
       makeDue(lane, dueAtMs);
@@ -188,15 +154,15 @@ export function createLanes(): Lanes {
       blockers.set(target, (blockers.get(target) ?? 0) + inherited);
       for (const [lease, goal] of joinAfterLease) if (goal === source) joinAfterLease.set(lease, target);
     }
-    const headBefore = first[target]!;
+    const headBefore = lines.first(target);
     const sourceDueAt = state[source] === waiting ? dueAt[source]! : 0;
     leave(source, free);
-    splice(source, target);
+    lines.splice(source, target);
     removeLane(source);
     if (state[target] === leased) return;
     const targetDueAt = state[target] === waiting ? dueAt[target]! : 0;
     // The retry time belongs to the job at the head, whichever line it came from.
-    const due = first[target] === headBefore ? targetDueAt : sourceDueAt;
+    const due = lines.first(target) === headBefore ? targetDueAt : sourceDueAt;
     leave(target, free);
     settleState(target, due);
   }
@@ -209,32 +175,9 @@ export function createLanes(): Lanes {
     state[lane] = to;
   }
 
-  function splice(source: number, target: number): void {
-    let a = first[target]!;
-    let b = first[source]!;
-    let tail = none;
-    let front = none;
-    while (a !== none || b !== none) {
-      const fromA = b === none || (a !== none && jobSeq[a]! < jobSeq[b]!);
-      const job = fromA ? a : b;
-      if (fromA) a = jobNext[a]!;
-      else b = jobNext[b]!;
-      if (tail === none) front = job;
-      else jobNext[tail] = job;
-      tail = job;
-    }
-    if (tail !== none) jobNext[tail] = none;
-    first[target] = front;
-    last[target] = tail;
-    length[target]! += length[source]!;
-    first[source] = none;
-    last[source] = none;
-    length[source] = 0;
-  }
-
   function jobsOf(person: string): number[] {
     const lane = find(person);
-    return lane === none ? [] : head(lane, Infinity);
+    return lane === none ? [] : lines.head(lane, Infinity);
   }
 
   function nextDueAtMs(): number {
@@ -304,66 +247,34 @@ export function createLanes(): Lanes {
     let lane = laneFree;
     if (lane !== none) laneFree = next[lane]!;
     else {
-      if (laneTop === laneCapacity) growLanes();
+      if (laneTop === state.length) growLanes();
       lane = laneTop;
       laneTop += 1;
     }
-    first[lane] = none;
-    last[lane] = none;
-    length[lane] = 0;
     state[lane] = free;
     dueAt[lane] = 0;
     return lane;
   }
 
-  function newJob(seq: number): number {
-    let job = jobFree;
-    if (job !== none) jobFree = jobNext[job]!;
-    else {
-      if (jobTop === jobCapacity) growJobs();
-      job = jobTop;
-      jobTop += 1;
-    }
-    jobSeq[job] = seq;
-    jobNext[job] = none;
-    jobs += 1;
-    return job;
-  }
-
-  function growJobs(): void {
-    jobCapacity *= 2;
-    jobSeq = grown(jobSeq, new Float64Array(jobCapacity));
-    jobNext = grown(jobNext, new Int32Array(jobCapacity));
-  }
-
   function growLanes(): void {
-    laneCapacity *= 2;
-    first = grown(first, new Int32Array(laneCapacity));
-    last = grown(last, new Int32Array(laneCapacity));
-    length = grown(length, new Int32Array(laneCapacity));
-    state = grown(state, new Uint8Array(laneCapacity));
-    epochs = grown(epochs, new Uint32Array(laneCapacity));
-    dueAt = grown(dueAt, new Float64Array(laneCapacity));
-    next = grown(next, new Int32Array(laneCapacity));
+    state = grown(state, new Uint8Array(laneTop * 2));
+    epochs = grown(epochs, new Uint32Array(laneTop * 2));
+    dueAt = grown(dueAt, new Float64Array(laneTop * 2));
+    next = grown(next, new Int32Array(laneTop * 2));
   }
 
   return {
     add,
     take,
-    head,
-    size: (lane) => length[lane]!,
+    head: lines.head,
+    size: lines.length,
     epoch: (lane) => epochs[lane]!,
-    drop,
+    drop: lines.drop,
     release,
     join,
     jobsOf,
     nextDueAtMs,
     ready: () => readyCount,
-    counts: () => ({ jobs, people: table.size(), waiting: waitingCount, leased: leasedCount }),
+    counts: () => ({ jobs: lines.total(), people: table.size(), waiting: waitingCount, leased: leasedCount }),
   };
-}
-
-function grown<A extends { set(from: ArrayLike<number>): void }>(from: ArrayLike<number>, to: A): A {
-  to.set(from);
-  return to;
 }

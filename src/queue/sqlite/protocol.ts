@@ -5,6 +5,8 @@ export type Op =
   | { kind: 'enqueue'; events: NewEvent[] }
   | { kind: 'settle'; token: string; progress: Progress }
   | { kind: 'release'; token: string; retry: Retry | undefined }
+  /** Writes something of no meaning, to learn whether the disk takes it again. */
+  | { kind: 'probe' }
   | { kind: 'lease'; people: number; jobsEach: number }
   | { kind: 'record'; key: string }
   | { kind: 'states'; ids: string[] }
@@ -14,6 +16,7 @@ export type Results = {
   enqueue: Receipt[];
   settle: undefined;
   release: undefined;
+  probe: undefined;
   lease: Lease[];
   record: string | null;
   states: [string, EventState][];
@@ -32,3 +35,7 @@ export type Reply =
   | { kind: 'closed' };
 
 export type WorkerOptions = { path: string; holdAnonymous: boolean };
+
+export function isWrite({ kind }: Op): boolean {
+  return kind === 'enqueue' || kind === 'settle' || kind === 'release' || kind === 'probe';
+}

@@ -14,7 +14,7 @@ export function createRetryHeap() {
     push(lane: number, dueAtMs: number): void {
       lanes.push(lane);
       keys.push(dueAtMs);
-      for (let i = lanes.length - 1; i > 0; ) {
+      for (let i = lanes.length - 1; i > 0;) {
         const parent = (i - 1) >> 1;
         if (keys[parent]! <= keys[i]!) return;
         swap(i, parent);
@@ -25,7 +25,7 @@ export function createRetryHeap() {
       swap(0, lanes.length - 1);
       lanes.pop();
       keys.pop();
-      for (let i = 0; ; ) {
+      for (let i = 0; ;) {
         const left = 2 * i + 1;
         if (left >= lanes.length) return;
         const right = left + 1;

@@ -1,8 +1,20 @@
-import type { Attempt, EventState, EventStatus, Job, Lease, NewEvent, Progress, QueueStats, Receipt, Retry } from '../queue.ts';
+import type {
+  Attempt,
+  EventState,
+  EventStatus,
+  Job,
+  Lease,
+  NewEvent,
+  Progress,
+  QueueStats,
+  Receipt,
+  Retry,
+} from '../queue.ts';
 import { type Database, schema } from './database.ts';
 import { createLanes } from './lanes.ts';
 import { isDevice, openPeople } from './people.ts';
 import { openSeen } from './seen.ts';
+import { statements } from './statements.ts';
 
 /**
  * The rules of the queue on one SQLite connection: what is written for an event, who may be leased, what a
@@ -84,7 +96,8 @@ export function openStore(db: Database, options: { holdAnonymous: boolean }) {
 
   function join(from: string, into: string): void {
     // A record that exists, or may still come into being by jobs that are queued or in flight.
-    if (sql.contact.get(from) !== undefined || lanes.jobsOf(from).length > 0 || arriving.has(from)) sql.insertJoined.run(into, from);
+    if (sql.contact.get(from) !== undefined || lanes.jobsOf(from).length > 0 || arriving.has(from))
+      sql.insertJoined.run(into, from);
     for (const row of sql.joined.all(from)) sql.insertJoined.run(into, String(row.source));
     sql.deleteJoined.run(from);
     if (withholding) sql.moveConsent.run(into, from);
@@ -177,7 +190,8 @@ export function openStore(db: Database, options: { holdAnonymous: boolean }) {
       effects.push(() => lanes.drop(held.lane, seq));
     }
     const slash = held.person.indexOf('/');
-    for (const { key, record: text } of progress.shared ?? []) sql.upsertContact.run(`${held.person.slice(0, slash)}/${key}`, text);
+    for (const { key, record: text } of progress.shared ?? [])
+      sql.upsertContact.run(`${held.person.slice(0, slash)}/${key}`, text);
     if (progress.record === undefined) return;
     sql.upsertContact.run(held.person, progress.record);
     for (const source of held.sources) {
@@ -202,8 +216,25 @@ export function openStore(db: Database, options: { holdAnonymous: boolean }) {
     effects.push(() => lanes.release(held.lane, dueAtMs));
   }
 
-  function insertAttempt(seq: number, n: number, nowMs: number, outcome: string, reason: string | null, attempt: Attempt): void {
-    sql.insertAttempt.run(seq, n, nowMs, outcome, reason, attempt.intercomStatus, attempt.calls, Math.round(attempt.ms), attempt.exchange);
+  function insertAttempt(
+    seq: number,
+    n: number,
+    nowMs: number,
+    outcome: string,
+    reason: string | null,
+    attempt: Attempt,
+  ): void {
+    sql.insertAttempt.run(
+      seq,
+      n,
+      nowMs,
+      outcome,
+      reason,
+      attempt.intercomStatus,
+      attempt.calls,
+      Math.round(attempt.ms),
+      attempt.exchange,
+    );
   }
 
   function record(key: string): string | null {
@@ -233,7 +264,14 @@ export function openStore(db: Database, options: { holdAnonymous: boolean }) {
   function stats(): QueueStats {
     const { jobs, people: count, waiting, leased } = lanes.counts();
     const oldest = sql.oldestQueued.get()?.received_at;
-    return { ...totals, queued: jobs, people: count, waiting, leased, oldestQueuedAtMs: oldest == null ? null : Number(oldest) };
+    return {
+      ...totals,
+      queued: jobs,
+      people: count,
+      waiting,
+      leased,
+      oldestQueuedAtMs: oldest == null ? null : Number(oldest),
+    };
   }
 
   function begin(): void {
@@ -279,52 +317,13 @@ export function openStore(db: Database, options: { holdAnonymous: boolean }) {
     release,
     lease,
     record,
+    probe: () => void sql.addTotal.run(0, 'accepted'),
     states,
     stats,
     tidy: seen.tidy,
     queued: () => lanes.counts().jobs,
     ready: lanes.ready,
     nextDueAtMs: lanes.nextDueAtMs,
-  };
-}
-
-function statements(db: Database) {
-  return {
-    lastSeq: db.prepare('SELECT max(seq) AS seq FROM (SELECT max(seq) AS seq FROM event UNION ALL SELECT max(seq) FROM seen_recent)'),
-    allJobs: db.prepare('SELECT seq, person, due_at FROM job ORDER BY seq'),
-    insertEvent: db.prepare('INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
-    insertJob: db.prepare('INSERT INTO job (seq, person) VALUES (?, ?)'),
-    insertSettled: db.prepare('INSERT INTO settled VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'),
-    insertAttempt: db.prepare('INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'),
-    insertJoined: db.prepare('INSERT OR IGNORE INTO joined VALUES (?, ?)'),
-    joined: db.prepare('SELECT source FROM joined WHERE person = ?'),
-    deleteJoined: db.prepare('DELETE FROM joined WHERE person = ?'),
-    deleteJoinedSource: db.prepare('DELETE FROM joined WHERE person = ? AND source = ?'),
-    job: db.prepare(
-      'SELECT job.seq, person, attempts, created_at, received_at, at, payload FROM job JOIN event USING (seq) WHERE job.seq = ?',
-    ),
-    jobCreatedAt: db.prepare('SELECT created_at FROM job WHERE seq = ?'),
-    isQueued: db.prepare('SELECT 1 AS yes FROM job WHERE seq = ?'),
-    deleteJob: db.prepare('DELETE FROM job WHERE seq = ?'),
-    setCreatedAt: db.prepare('UPDATE job SET created_at = ? WHERE seq = ?'),
-    postponeJob: db.prepare('UPDATE job SET due_at = ?, attempts = ? WHERE seq = ?'),
-    settled: db.prepare('SELECT status, reason, intercom_status, calls FROM settled WHERE seq = ?'),
-    event: db.prepare('SELECT 1 AS yes FROM event WHERE seq = ?'),
-    contact: db.prepare('SELECT record FROM contact WHERE person = ?'),
-    upsertContact: db.prepare('INSERT INTO contact VALUES (?, ?) ON CONFLICT (person) DO UPDATE SET record = excluded.record'),
-    deleteContact: db.prepare('DELETE FROM contact WHERE person = ?'),
-    consent: db.prepare('SELECT at, functional, marketing FROM consent WHERE person = ?'),
-    consentRows: db.prepare('SELECT count(*) AS n FROM consent'),
-    upsertConsent: db.prepare(
-      `INSERT INTO consent VALUES (?, ?, ?, ?) ON CONFLICT (person) DO UPDATE
-       SET at = excluded.at, functional = excluded.functional, marketing = excluded.marketing WHERE excluded.at >= consent.at`,
-    ),
-    moveConsent: db.prepare(
-      `INSERT INTO consent SELECT ?, at, functional, marketing FROM consent WHERE person = ? ON CONFLICT (person) DO UPDATE
-       SET at = excluded.at, functional = excluded.functional, marketing = excluded.marketing WHERE excluded.at > consent.at`,
-    ),
-    addTotal: db.prepare('UPDATE total SET n = n + ? WHERE name = ?'),
-    oldestQueued: db.prepare('SELECT received_at FROM event WHERE seq = (SELECT min(seq) FROM job)'),
   };
 }
 

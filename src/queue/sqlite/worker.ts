@@ -2,7 +2,15 @@ import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { lockDatabase, openDatabase } from './database.ts';
-import type { Op, Reply, Request, Result, Results, WorkerOptions } from './protocol.ts';
+import {
+  isWrite,
+  type Op,
+  type Reply,
+  type Request,
+  type Result,
+  type Results,
+  type WorkerOptions,
+} from './protocol.ts';
 import { openStore, type Store } from './store.ts';
 
 // The writer thread: owns the database file, so that the event loop never waits for the disk.
@@ -97,6 +105,7 @@ function tidy(store: Store): void {
 function write(store: Store, op: Op): undefined | ReturnType<Store['enqueue']> {
   if (op.kind === 'enqueue') return store.enqueue(op.events);
   if (op.kind === 'settle') store.settle(op.token, op.progress, Date.now());
+  if (op.kind === 'probe') store.probe();
   if (op.kind === 'release') store.release(op.token, op.retry, Date.now());
   return undefined;
 }
@@ -106,10 +115,6 @@ function read(store: Store, op: Op): Results['lease' | 'record' | 'states' | 'st
   if (op.kind === 'record') return store.record(op.key);
   if (op.kind === 'states') return store.states(op.ids);
   return store.stats();
-}
-
-function isWrite(op: Op): boolean {
-  return op.kind === 'enqueue' || op.kind === 'settle' || op.kind === 'release';
 }
 
 function attempt(work: () => ReturnType<typeof read>): Result {

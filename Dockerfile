@@ -1,0 +1,40 @@
+# The base is a tag, so that each build brings the newest fixes of Node 24 and Debian. For a build that can be repeated
+# to the byte, give a digest: docker build --build-arg BASE_IMAGE=node:24-bookworm-slim@sha256:…
+ARG BASE_IMAGE=node:24-bookworm-slim
+
+FROM ${BASE_IMAGE} AS build
+WORKDIR /app
+COPY package.json package-lock.json ./
+# Without install scripts: the only one is of the dev dependency `node`, which would bring a second Node.
+RUN npm ci --ignore-scripts --no-audit --no-fund
+COPY tsconfig.json tsconfig.build.json ./
+COPY src src
+RUN npm run build
+
+FROM ${BASE_IMAGE} AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+
+FROM ${BASE_IMAGE}
+LABEL org.opencontainers.image.title="signal-intercom" \
+      org.opencontainers.image.description="Turns Datafly Signal events into Intercom contacts and timeline events" \
+      org.opencontainers.image.licenses="MIT"
+ENV NODE_ENV=production \
+    HOST=0.0.0.0 \
+    PORT=8080 \
+    DATABASE_URL=file:/data/signal-intercom.db
+WORKDIR /app
+# A new volume takes the owner of the directory that it covers.
+RUN mkdir /data && chown 1000:1000 /data
+COPY --from=dependencies /app/node_modules node_modules
+COPY --from=build /app/dist dist
+COPY package.json openapi.yaml LICENSE* ./
+# By number, so that Kubernetes' runAsNonRoot can tell. The code stays root's: the service writes to /data alone.
+USER 1000:1000
+VOLUME /data
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/healthz`).then(r=>process.exit(r.ok?0:1))"]
+# Also in this image: node dist/simulator/main.js, the simulated Intercom.
+CMD ["node", "dist/server.js"]

@@ -1,0 +1,46 @@
+import type { Database } from './database.ts';
+
+/** Every statement of the store, prepared once. */
+export function statements(db: Database) {
+  return {
+    lastSeq: db.prepare(
+      'SELECT max(seq) AS seq FROM (SELECT max(seq) AS seq FROM event UNION ALL SELECT max(seq) FROM seen_recent)',
+    ),
+    allJobs: db.prepare('SELECT seq, person, due_at FROM job ORDER BY seq'),
+    insertEvent: db.prepare('INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
+    insertJob: db.prepare('INSERT INTO job (seq, person) VALUES (?, ?)'),
+    insertSettled: db.prepare('INSERT INTO settled VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'),
+    insertAttempt: db.prepare('INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'),
+    insertJoined: db.prepare('INSERT OR IGNORE INTO joined VALUES (?, ?)'),
+    joined: db.prepare('SELECT source FROM joined WHERE person = ?'),
+    deleteJoined: db.prepare('DELETE FROM joined WHERE person = ?'),
+    deleteJoinedSource: db.prepare('DELETE FROM joined WHERE person = ? AND source = ?'),
+    job: db.prepare(
+      'SELECT job.seq, person, attempts, created_at, received_at, at, payload FROM job JOIN event USING (seq) WHERE job.seq = ?',
+    ),
+    jobCreatedAt: db.prepare('SELECT created_at FROM job WHERE seq = ?'),
+    isQueued: db.prepare('SELECT 1 AS yes FROM job WHERE seq = ?'),
+    deleteJob: db.prepare('DELETE FROM job WHERE seq = ?'),
+    setCreatedAt: db.prepare('UPDATE job SET created_at = ? WHERE seq = ?'),
+    postponeJob: db.prepare('UPDATE job SET due_at = ?, attempts = ? WHERE seq = ?'),
+    settled: db.prepare('SELECT status, reason, intercom_status, calls FROM settled WHERE seq = ?'),
+    event: db.prepare('SELECT 1 AS yes FROM event WHERE seq = ?'),
+    contact: db.prepare('SELECT record FROM contact WHERE person = ?'),
+    upsertContact: db.prepare(
+      'INSERT INTO contact VALUES (?, ?) ON CONFLICT (person) DO UPDATE SET record = excluded.record',
+    ),
+    deleteContact: db.prepare('DELETE FROM contact WHERE person = ?'),
+    consent: db.prepare('SELECT at, functional, marketing FROM consent WHERE person = ?'),
+    consentRows: db.prepare('SELECT count(*) AS n FROM consent'),
+    upsertConsent: db.prepare(
+      `INSERT INTO consent VALUES (?, ?, ?, ?) ON CONFLICT (person) DO UPDATE
+       SET at = excluded.at, functional = excluded.functional, marketing = excluded.marketing WHERE excluded.at >= consent.at`,
+    ),
+    moveConsent: db.prepare(
+      `INSERT INTO consent SELECT ?, at, functional, marketing FROM consent WHERE person = ? ON CONFLICT (person) DO UPDATE
+       SET at = excluded.at, functional = excluded.functional, marketing = excluded.marketing WHERE excluded.at > consent.at`,
+    ),
+    addTotal: db.prepare('UPDATE total SET n = n + ? WHERE name = ?'),
+    oldestQueued: db.prepare('SELECT received_at FROM event WHERE seq = (SELECT min(seq) FROM job)'),
+  };
+}
