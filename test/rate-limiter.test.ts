@@ -22,6 +22,7 @@ function setUp(t: Test, options: { share?: number; limit?: number } = {}) {
       remaining: Math.max(0, limit - before),
       resetSeconds: (window + 1) * 10 + 2,
       dateMs: Math.floor(Date.now() / 1000) * 1000,
+      isTelling: true,
       tookMs: 0,
       limited: before >= limit,
     };
@@ -117,6 +118,21 @@ t.test(
     t.equal(calls.gone(), 97 + 98);
   },
 );
+
+t.test('an Intercom that tells no limit is not slowed down to one call at a time', async (t) => {
+  const { limiter, tryToTake } = setUp(t);
+  await tryToTake(1);
+  limiter.learn({ isTelling: true, tookMs: 0, limited: false });
+  t.equal((await tryToTake(500)).gone(), 500);
+  limiter.learn({ isTelling: false, tookMs: 0, limited: true, retryAfterSeconds: 30 });
+  const calls = await tryToTake(1);
+  mock.timers.tick(29_900);
+  await turn();
+  t.equal(calls.gone(), 0, 'but waits as long as it is asked to');
+  mock.timers.tick(200);
+  await turn();
+  t.equal(calls.gone(), 1);
+});
 
 t.test('a call that is no longer wanted leaves the line', async (t) => {
   const { limiter } = setUp(t);

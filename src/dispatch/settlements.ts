@@ -17,6 +17,7 @@ export function createSettlements(): Settlements {
   /** Several requests may wait for one event: the sender repeats what it thinks is lost. */
   const listeners = new Map<string, Set<Listener>>();
   const waits = new Set<() => void>();
+  let isClosed = false;
 
   function wait(ids: string[], ms: number): Promise<Map<string, EventState>> {
     const settled = new Map<string, EventState>();
@@ -40,6 +41,7 @@ export function createSettlements(): Settlements {
     const timer = setTimeout(end, ms);
     waits.add(end);
     for (const id of ids) listeners.set(id, (listeners.get(id) ?? new Set()).add(hear));
+    if (isClosed || ids.length === 0) end();
     return promise;
   }
 
@@ -52,6 +54,7 @@ export function createSettlements(): Settlements {
     },
     wait,
     close() {
+      isClosed = true;
       for (const end of waits) end();
     },
   };

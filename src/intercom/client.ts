@@ -83,7 +83,7 @@ export function createIntercomClient(options: ClientOptions): IntercomClient {
   async function call({ method, path, body, patience, urgent }: Call): Promise<Reply> {
     await options.limiter.take(patience.stop, urgent);
     const startedAt = performance.now();
-    let rate: Omit<RateAnswer, 'tookMs'> = { limited: false };
+    let rate: Omit<RateAnswer, 'tookMs'> = { isTelling: false, limited: false };
     try {
       const response = await pool.request({
         method,
@@ -139,6 +139,8 @@ function readRate(status: number, headers: Headers): Omit<RateAnswer, 'tookMs'> 
     remaining: number(headers['x-ratelimit-remaining']),
     resetSeconds: number(headers['x-ratelimit-reset']),
     dateMs: Number.isNaN(date) ? undefined : date,
+    retryAfterSeconds: number(headers['retry-after']),
+    isTelling: status < 500 && status !== 401 && status !== 429,
     limited: status === 429,
   };
 }

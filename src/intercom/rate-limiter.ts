@@ -20,6 +20,10 @@ export type RateAnswer = {
   resetSeconds?: number | undefined;
   /** The server's `Date`, Unix ms, in whole seconds. */
   dateMs?: number | undefined;
+  /** Of a proxy, or of an Intercom to come: today's sends none. */
+  retryAfterSeconds?: number | undefined;
+  /** Whether Intercom answered at all, to a token that it knows: only then a missing limit says something. */
+  isTelling: boolean;
   /** From sending the call to its answer. */
   tookMs: number;
   limited: boolean;
@@ -113,7 +117,8 @@ export function createRateLimiter(options: { share: number; now?: () => number }
     if (answer.dateMs !== undefined) clock.compare(answer.dateMs, answer.tookMs);
     roll();
     if (answer.limit !== undefined && answer.limit > 0) limit = answer.limit;
-    if (answer.remaining !== undefined && limit !== null && isThisWindow(answer)) {
+    else if (answer.isTelling) limit ??= Infinity;
+    if (answer.remaining !== undefined && limit !== null && limit < Infinity && isThisWindow(answer)) {
       // What others took, and what we sent before the window began and Intercom counts in it.
       used = Math.max(used, limit - answer.remaining + 1);
     }
@@ -127,8 +132,9 @@ export function createRateLimiter(options: { share: number; now?: () => number }
    */
   function pause(answer: RateAnswer): void {
     const endsAtMs = (window + 1) * windowMs + afterEndMs;
-    const toldMs = (answer.resetSeconds ?? 0) * 1000;
-    const again = limitedWindow === window - 1;
+    const askedMs = answer.retryAfterSeconds === undefined ? 0 : now() + answer.retryAfterSeconds * 1000;
+    const toldMs = askedMs || (answer.resetSeconds ?? 0) * 1000;
+    const again = askedMs > 0 || limitedWindow === window - 1;
     const untilMs = again && toldMs > endsAtMs && toldMs < now() + longestWaitMs ? toldMs : endsAtMs;
     limitedWindow = window;
     pausedUntilMs = Math.max(pausedUntilMs, untilMs);
