@@ -12,7 +12,7 @@ import { createConsentPolicy } from './ingest/consent-policy.ts';
 import { ingestProblem, ingestRoutes } from './ingest/route.ts';
 import { createIntercomClient } from './intercom/client.ts';
 import { createDestination } from './intercom/destination.ts';
-import { ruleFor } from './intercom/mapping-rules.ts';
+import { noRules, ruleFor } from './intercom/mapping-rules.ts';
 import { checkInstallation, holdTexts } from './intercom/preflight.ts';
 import { createRateLimiter } from './intercom/rate-limiter.ts';
 import { createMetrics } from './metrics.ts';
@@ -32,6 +32,8 @@ const defaultInstallation = 'default';
 export async function buildApp(config: Config, log: Logger): Promise<App> {
   const queue = await openSqliteQueue({
     path: config.databasePath,
+    holdAnonymous: config.anonymousEvents === 'hold',
+    retention: { settledMs: config.retentionMs, deadMs: config.deadLetterMs, heldMs: config.anonymousHoldMs },
     onHealth: (health) => {
       if (!health.ok) log.error({ reason: health.reason }, 'queue.unavailable');
     },
@@ -42,6 +44,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     category: config.consentCategory,
     marketingEvents: config.marketingEvents,
     whenAbsent: config.consentWhenAbsent,
+    hasRules: config.mappingRules !== noRules,
     ruleCategory: (event) => ruleFor(config.mappingRules, event)?.consent,
   });
   const installation = config.intercom ? openInstallation(config, config.intercom, queue) : null;
@@ -62,7 +65,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
       connections: settings.concurrency + 1, // one for the probe
       limiter,
     });
-    const destination = createDestination({ client, mapping });
+    const destination = createDestination({ client, mapping, createAttributes: settings.createAttributes });
     const ending = new AbortController();
     const gate: Gate = createGate({
       probe: async () => {

@@ -11,6 +11,8 @@ const regionUrls = {
   au: 'https://api.au.intercom.io',
 } as const;
 
+const hourMs = 3_600_000;
+
 export type Region = keyof typeof regionUrls;
 
 const list = z.string().transform((text) =>
@@ -63,7 +65,15 @@ const Environment = z.object({
     .default('functional'),
   MARKETING_EVENTS: list.prefault(''),
   CONSENT_WHEN_ABSENT: z.enum(['allow', 'deny'], { error: 'must be allow or deny' }).default('allow'),
-  ANONYMOUS_EVENTS: z.enum(['reject', 'filter'], { error: 'must be reject or filter' }).default('reject'),
+  ANONYMOUS_EVENTS: z.enum(['reject', 'filter', 'hold'], { error: 'must be reject, filter or hold' }).default('reject'),
+  ANONYMOUS_HOLD_HOURS: z.coerce
+    .number()
+    .gt(0)
+    .max(24 * 30)
+    .default(24),
+  CREATE_ATTRIBUTES: z.stringbool({ error: 'must be true or false' }).default(false),
+  RETENTION_DAYS: z.coerce.number().gt(0).max(3650).default(7),
+  DEAD_LETTER_DAYS: z.coerce.number().gt(0).max(3650).default(30),
   EVENT_NAMING: z.enum(['preserve', 'snake_case'], { error: 'must be preserve or snake_case' }).default('preserve'),
   MAPPING_FILE: z.string().optional(),
   INGEST_WAIT_MS: count(0, 60_000).default(1000),
@@ -91,6 +101,10 @@ export type Config = Readonly<{
   marketingEvents: readonly string[];
   consentWhenAbsent: Environment['CONSENT_WHEN_ABSENT'];
   anonymousEvents: Environment['ANONYMOUS_EVENTS'];
+  anonymousHoldMs: number;
+  createAttributes: boolean;
+  retentionMs: number;
+  deadLetterMs: number;
   eventNaming: Environment['EVENT_NAMING'];
   mappingRules: MappingRules;
   ingestWaitMs: number;
@@ -168,10 +182,14 @@ export function readConfig(variables: Record<string, string | undefined>): Confi
     marketingEvents: env.MARKETING_EVENTS,
     consentWhenAbsent: env.CONSENT_WHEN_ABSENT,
     anonymousEvents: env.ANONYMOUS_EVENTS,
+    anonymousHoldMs: env.ANONYMOUS_HOLD_HOURS * hourMs,
+    createAttributes: env.CREATE_ATTRIBUTES,
+    retentionMs: env.RETENTION_DAYS * 24 * hourMs,
+    deadLetterMs: env.DEAD_LETTER_DAYS * 24 * hourMs,
     eventNaming: env.EVENT_NAMING,
     mappingRules,
     ingestWaitMs: env.INGEST_WAIT_MS,
-    retryMaxAgeMs: env.RETRY_MAX_AGE_HOURS * 3_600_000,
+    retryMaxAgeMs: env.RETRY_MAX_AGE_HOURS * hourMs,
   });
 }
 

@@ -124,7 +124,13 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         case 'hold':
           gate.hold(outcome.reason);
           void write({ done: [], record: step.record, shared: step.shared });
-          retry = { afterMs: 0, countAttempt: false, reason: outcome.reason, attempt: attemptOf(step) };
+          retry = {
+            id: headOf(lease, step).id,
+            afterMs: 0,
+            countAttempt: false,
+            reason: outcome.reason,
+            attempt: attemptOf(step),
+          };
           report(lease, step, 'hold', outcome.reason, null);
           break;
         case 'retry': {
@@ -136,7 +142,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
           }
           void write({ done: [], record: step.record, shared: step.shared });
           const afterMs = retryDelayMs(job.attempt, Math.random(), outcome.afterMs);
-          retry = { afterMs, countAttempt: true, reason: outcome.reason, attempt: attemptOf(step) };
+          retry = { id: job.id, afterMs, countAttempt: true, reason: outcome.reason, attempt: attemptOf(step) };
           report(lease, step, 'retry', outcome.reason, afterMs);
           break;
         }

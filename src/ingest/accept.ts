@@ -12,7 +12,7 @@ export type Accepted =
 
 export type AcceptOptions = {
   consent: ConsentPolicy;
-  anonymousEvents: 'reject' | 'filter';
+  anonymousEvents: 'reject' | 'filter' | 'hold';
   /** Whether a mapping rule drops the event. */
   isDropped(event: SignalEvent): boolean;
 };
@@ -44,8 +44,11 @@ export function acceptEvent(raw: unknown, arrival: Arrival, options: AcceptOptio
   const { event } = parsed;
   const decision = options.consent.decide(event);
   const isAnonymous = event.userId === undefined && event.email === undefined;
-  if (decision.granted && isAnonymous && options.anonymousEvents === 'reject')
+  // Without a device id there is nothing that a later login could be recognised by.
+  const canBeHeld = options.anonymousEvents === 'hold' && event.anonymousId !== undefined;
+  if (decision.granted && isAnonymous && options.anonymousEvents !== 'filter' && !canBeHeld) {
     return refuse(raw, [missingIdentifier(event)]);
+  }
   return {
     ok: true,
     event: {
@@ -63,7 +66,7 @@ export function acceptEvent(raw: unknown, arrival: Arrival, options: AcceptOptio
       decision: JSON.stringify(decision),
       consent: options.consent.statement(event),
       filtered: decision.granted
-        ? isAnonymous
+        ? isAnonymous && !canBeHeld
           ? 'no_identifier'
           : options.isDropped(event)
             ? 'mapping_dropped'

@@ -91,7 +91,7 @@ export function answerEvents(
       };
     }
     if (receipt.status === 'filtered')
-      return { index, id: receipt.id, messageId, status: 'filtered', reason: one.event.filtered! };
+      return { index, id: receipt.id, messageId, status: 'filtered', reason: receipt.reason ?? 'filtered' };
     const state = settled.get(receipt.id);
     if (!state)
       return { index, id: receipt.id, messageId, status: 'queued', ...(holdReason !== null && { reason: holdReason }) };

@@ -18,10 +18,16 @@ export function createConsentPolicy(options: {
   category: ConsentCategory;
   marketingEvents: readonly string[];
   whenAbsent: 'allow' | 'deny';
+  /** Whether rules may ask for a category of their own. */
+  hasRules: boolean;
   /** The category that a mapping rule asks for, if any. */
   ruleCategory(event: SignalEvent): ConsentCategory | undefined;
 }): ConsentPolicy {
   const marketing = new Set(options.marketingEvents.map(nameKey));
+
+  // A refusal of what nothing here asks for need not be remembered.
+  const isAsked = (one: ConsentCategory): boolean =>
+    options.hasRules || options.category === one || (one === 'marketing' && marketing.size > 0);
 
   function category(event: SignalEvent): ConsentCategory {
     const rule = options.ruleCategory(event);
@@ -40,8 +46,8 @@ export function createConsentPolicy(options: {
     statement(event) {
       if (event.consent === undefined) return null;
       return {
-        functional: decideConsent(event.consent, 'functional', 'deny').granted,
-        marketing: decideConsent(event.consent, 'marketing', 'deny').granted,
+        functional: !isAsked('functional') || decideConsent(event.consent, 'functional', 'deny').granted,
+        marketing: !isAsked('marketing') || decideConsent(event.consent, 'marketing', 'deny').granted,
       };
     },
     // What an event says itself outweighs what was known before it; one that says nothing falls under what is known.

@@ -29,10 +29,15 @@ const AttributeList = z.object({
 /** An attribute that is made in Intercom is noticed after this long at the latest. */
 const rereadAfterMs = 10 * 60_000;
 
-export function createAttributes(model: 'contact' | 'company', now: () => number = Date.now): Attributes {
+export function createAttributes(
+  model: 'contact' | 'company',
+  options: { createAttributes: boolean },
+  now: () => number = Date.now,
+): Attributes {
   let known: Set<string> | undefined;
   let readAtMs = -Infinity;
   let reading: Promise<void> | undefined;
+  const refusedNames = new Set<string>();
 
   async function writable(wanted: Record<string, Scalar>, conversation: Conversation): Promise<Record<string, Scalar>> {
     const names = Object.keys(wanted);
@@ -45,14 +50,27 @@ export function createAttributes(model: 'contact' | 'company', now: () => number
     }
     const list = known;
     if (!list) return wanted; // the list can't be read: Intercom's own refusal tells
-    const missing = names.filter((name) => !list.has(name));
-    for (const field of missing) conversation.warn(unknownAttribute(model, field));
+    for (const name of names.filter((one) => !list.has(one))) {
+      const isMade = options.createAttributes && (await make(name, wanted[name]!, conversation));
+      if (isMade) list.add(name);
+      else conversation.warn(unknownAttribute(model, name));
+    }
     return Object.fromEntries(Object.entries(wanted).filter(([name]) => list.has(name)));
+  }
+
+  /** A name that Intercom refuses once is not tried again before the list is read anew. */
+  async function make(name: string, value: Scalar, conversation: Conversation): Promise<boolean> {
+    if (refusedNames.has(name)) return false;
+    const body = { name, model, data_type: dataType(value) };
+    const verdict = await conversation.call({ method: 'POST', path: '/data_attributes', body });
+    if (verdict.kind === 'rejected') refusedNames.add(name);
+    return verdict.kind === 'done';
   }
 
   async function read(call: Conversation['call']): Promise<void> {
     const verdict = await call({ method: 'GET', path: `/data_attributes?model=${model}` });
     readAtMs = now();
+    refusedNames.clear();
     const list = AttributeList.safeParse(verdict.kind === 'done' ? verdict.body : undefined);
     if (!list.success) return;
     known = new Set(
@@ -78,4 +96,10 @@ export function unknownAttribute(model: 'contact' | 'company', field: string) {
     message: `${field} was left out: the workspace has no ${model === 'contact' ? 'people' : 'company'} attribute of that name. Create it in Intercom under Settings > Data`,
     field,
   };
+}
+
+/** Numbers are made floats, since the next value of the same trait may have a fraction. */
+function dataType(value: Scalar): 'string' | 'float' | 'boolean' {
+  if (typeof value === 'boolean') return 'boolean';
+  return typeof value === 'number' ? 'float' : 'string';
 }

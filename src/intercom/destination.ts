@@ -39,6 +39,8 @@ export type WorkJob = {
   receivedAtMs: number;
   atMs: number;
   createdAtSeconds: number | null;
+  /** Came from an anonymous visitor, who has become this person since. */
+  wasHeld: boolean;
   payload: string;
 };
 
@@ -70,9 +72,17 @@ type Task = { jobs: WorkJob[]; event: SignalEvent; mapped: Mapped };
 /** A job that ends before anything is sent. */
 type Settled = { jobs: WorkJob[]; type: string; outcome: Outcome; error?: string };
 
-export function createDestination(options: { client: IntercomClient; mapping: MappingOptions }): Destination {
+export function createDestination(options: {
+  client: IntercomClient;
+  mapping: MappingOptions;
+  /** Make attributes that the workspace lacks, instead of leaving their traits out. */
+  createAttributes: boolean;
+}): Destination {
   const { client, mapping } = options;
-  const attributes = { contact: createAttributes('contact'), company: createAttributes('company') };
+  const attributes = {
+    contact: createAttributes('contact', options),
+    company: createAttributes('company', options),
+  };
   const identity = createIdentity({ attributes: attributes.contact });
   const companies = createCompanies({ identity, attributes: attributes.company });
 
@@ -187,10 +197,8 @@ export function createDestination(options: { client: IntercomClient; mapping: Ma
 /** The jobs as steps: identifies in a row become one, of which the later value wins. */
 function* tasks(jobs: WorkJob[], mapping: MappingOptions, desk: Desk): Generator<Task | Settled> {
   let identifies: Task | undefined;
-  for (const job of jobs) {
-    const next = taskOf(job, mapping, desk);
-    const isIdentify = !('outcome' in next) && next.mapped.kind === 'contact';
-    if (isIdentify) {
+  for (const next of identifyFirst(jobs.map((job) => taskOf(job, mapping, desk)))) {
+    if (isIdentify(next)) {
       identifies = identifies ? merge(identifies, next) : next;
       continue;
     }
@@ -199,6 +207,21 @@ function* tasks(jobs: WorkJob[], mapping: MappingOptions, desk: Desk): Generator
     yield next;
   }
   if (identifies) yield identifies;
+}
+
+/**
+ * What a visitor did before the login comes to the timeline after it: the identify that follows the held events makes
+ * the contact that they need.
+ */
+function identifyFirst(list: (Task | Settled)[]): (Task | Settled)[] {
+  const firstOwn = list.findIndex((task) => !task.jobs.every(({ wasHeld }) => wasHeld));
+  const login = list[firstOwn];
+  if (firstOwn <= 0 || !login || !isIdentify(login)) return list;
+  return [login, ...list.slice(0, firstOwn), ...list.slice(firstOwn + 1)];
+}
+
+function isIdentify(task: Task | Settled): task is Task {
+  return !('outcome' in task) && task.mapped.kind === 'contact';
 }
 
 function taskOf(job: WorkJob, mapping: MappingOptions, desk: Desk): Task | Settled {

@@ -16,8 +16,10 @@ export type Queue = {
   lease(limits: { people: number; jobsEach: number }): Promise<Lease[]>;
   /** Records what became of the first jobs of a lease, and the contact record as it is now. */
   settle(lease: Lease, progress: Progress): Promise<void>;
-  /** Gives the person back; a `retry` makes its first job wait and remembers the attempt. */
+  /** Gives the person back; a `retry` makes it wait and remembers the attempt of the job that was tried. */
   release(lease: Lease, retry?: Retry): Promise<void>;
+  /** Dead letters back to their place in their person's line, with their identity; how many of these were dead. */
+  redrive(ids: string[]): Promise<number>;
   /** Calls `wake` when a person may have become due: new events, a release, a retry whose time has come. */
   onDue(wake: () => void): void;
   /** A record that belongs to no person (a company), as last settled by anybody. */
@@ -58,7 +60,7 @@ export type NewEvent = {
 export type Consent = { functional: boolean; marketing: boolean };
 
 export type Receipt =
-  | { duplicate: false; id: string; status: 'queued' | 'filtered' }
+  | { duplicate: false; id: string; status: 'queued' | 'filtered'; reason: string | null }
   | { duplicate: true; id: string; original: EventState };
 
 export type EventStatus = 'queued' | 'delivered' | 'filtered' | 'dead';
@@ -81,6 +83,8 @@ export type Job = {
   atMs: number;
   /** The second given to the Intercom event, once one other than the event's own was chosen. */
   createdAtSeconds: number | null;
+  /** Came from an anonymous visitor, and waited for a login. */
+  wasHeld: boolean;
   payload: string;
 };
 
@@ -127,7 +131,8 @@ export type Attempt = {
   exchange: string | null;
 };
 
-export type Retry = { afterMs: number; countAttempt: boolean; reason: string; attempt: Attempt | null };
+/** `id` is the job that was tried. */
+export type Retry = { id: string; afterMs: number; countAttempt: boolean; reason: string; attempt: Attempt | null };
 
 export type QueueStats = {
   /** Since the database was made; accepted = delivered + filtered + dead + queued. */
@@ -140,6 +145,8 @@ export type QueueStats = {
   people: number;
   waiting: number;
   leased: number;
+  /** Anonymous visitors whose events wait for a login. */
+  held: number;
   /** Receipt of the oldest queued event, Unix ms. */
   oldestQueuedAtMs: number | null;
 };

@@ -93,7 +93,13 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
     await queue.enqueue([event('u', '1'), event('u', '2'), event('v', '3')]);
     const [first, second] = await queue.lease(all);
     const due = new Promise<void>((resolve) => queue.onDue(resolve));
-    await queue.release(first!, { afterMs: 50, countAttempt: true, reason: 'server_error', attempt });
+    await queue.release(first!, {
+      id: first!.jobs[0]!.id,
+      afterMs: 50,
+      countAttempt: true,
+      reason: 'server_error',
+      attempt,
+    });
     t.strictSame(await queue.lease(all), []);
     await queue.release(second!);
     t.strictSame(
@@ -108,7 +114,13 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
   withQueue('a hold gives the person back without counting an attempt', async (t, queue) => {
     await queue.enqueue([event('u', '1')]);
     const [lease] = await queue.lease(all);
-    await queue.release(lease!, { afterMs: 0, countAttempt: false, reason: 'token_invalid', attempt });
+    await queue.release(lease!, {
+      id: lease!.jobs[0]!.id,
+      afterMs: 0,
+      countAttempt: false,
+      reason: 'token_invalid',
+      attempt,
+    });
     t.match(await queue.lease(all), [{ jobs: [{ attempt: 1 }] }]);
   });
 
@@ -201,6 +213,25 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
       { person: 'user:u', consent: { functional: false, marketing: true, atMs: 5000 } },
     ]);
   });
+
+  withQueue(
+    'a redriven dead letter goes back to its place, with its identity and its second',
+    async (t, queue, reopen) => {
+      const receipts = await queue.enqueue([event('u', '1'), event('u', '2'), event('u', '3')]);
+      const [lease] = await queue.lease({ people: 1, jobsEach: 1 });
+      const done = { id: receipts[0]!.id, status: 'dead' as const, reason: 'invalid_request', attempt };
+      await queue.settle(lease!, { done: [done], chosen: [{ id: done.id, createdAtSeconds: 99 }] });
+      await queue.release(lease!);
+      t.equal(await queue.redrive([done.id, receipts[1]!.id, 'evt_nonsense']), 1, 'only what is dead');
+      t.match(await queue.stats(), { accepted: 3, dead: 0, queued: 3 });
+      const [again] = await queue.lease(all);
+      t.strictSame(payloads(again), ['1', '2', '3']);
+      t.match(again!.jobs[0], { id: done.id, createdAtSeconds: 99, attempt: 1 });
+      const other = await reopen();
+      t.strictSame(payloads((await other.lease(all))[0]), ['1', '2', '3']);
+      t.match(await other.enqueue([event('u', '1')]), [{ duplicate: true, original: { status: 'queued' } }]);
+    },
+  );
 
   withQueue('what many hand over at once is all kept, each once', async (t, queue, reopen) => {
     const ids = Array.from({ length: 2000 }, (_, n) => `m${n}`);

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import t from 'tap';
 import { openSqliteQueue } from '../../src/queue/sqlite/engine.ts';
-import { temporaryFolder } from '../service.ts';
+import { temporaryFolder, until } from '../service.ts';
 import { conformance } from './conformance.ts';
 
 conformance(t, (t) => {
@@ -17,3 +17,43 @@ t.test('a second process on the same file is refused in plain words', async (t) 
   const next = await openSqliteQueue({ path });
   await next.close();
 });
+
+t.test(
+  'settled events leave when their time is over, dead ones later; the messageId is known all the same',
+  async (t) => {
+    const path = join(temporaryFolder(t), 'queue.db');
+    const event = (messageId: string) => ({
+      installation: 'default',
+      messageId,
+      type: 'track',
+      name: 'A',
+      userId: messageId,
+      email: null,
+      anonymousId: null,
+      receivedAtMs: Date.now(),
+      atMs: Date.now(),
+      payload: '{}',
+      decision: '{}',
+      consent: null,
+      filtered: null,
+    });
+    const attempt = { intercomStatus: 202, calls: 1, ms: 1, exchange: '{}' };
+    const queue = await openSqliteQueue({ path, retention: { settledMs: 1 } });
+    t.teardown(() => queue.close());
+    const receipts = await queue.enqueue(['delivered', 'dead', 'queued'].map(event));
+    const leases = await queue.lease({ people: 2, jobsEach: 1 });
+    for (const [index, status] of (['delivered', 'dead'] as const).entries()) {
+      const lease = leases[index]!;
+      await queue.settle(lease, { done: [{ id: lease.jobs[0]!.id, status, reason: null, attempt }] });
+      await queue.release(lease);
+    }
+    const ids = receipts.map(({ id }) => id);
+    await until('the delivered one has left', async () => !(await queue.states(ids)).has(ids[0]!));
+    t.strictSame(
+      [...(await queue.states(ids)).values()].map(({ status }) => status),
+      ['dead', 'queued'],
+    );
+    t.match(await queue.enqueue([event('delivered')]), [{ duplicate: true, original: { status: 'delivered' } }]);
+    t.match(await queue.stats(), { accepted: 3, delivered: 1, dead: 1, queued: 1 }, 'the ledger still balances');
+  },
+);

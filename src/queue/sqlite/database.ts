@@ -59,6 +59,8 @@ CREATE TABLE IF NOT EXISTS event (
 CREATE TABLE IF NOT EXISTS job (
   seq INTEGER PRIMARY KEY, person TEXT NOT NULL, due_at INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
   created_at INTEGER) STRICT;
+-- Events of anonymous visitors, that wait for a login.
+CREATE INDEX IF NOT EXISTS job_held ON job (seq) WHERE instr(person, '/anon:') > 0;
 -- A row is an event that left the queue.
 CREATE TABLE IF NOT EXISTS settled (
   seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, status TEXT NOT NULL, reason TEXT, person TEXT NOT NULL, attempts INTEGER NOT NULL,
@@ -75,5 +77,5 @@ CREATE TABLE IF NOT EXISTS joined (person TEXT NOT NULL, source TEXT NOT NULL, P
 CREATE TABLE IF NOT EXISTS consent (person TEXT PRIMARY KEY, at INTEGER NOT NULL, functional INTEGER, marketing INTEGER) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seen_recent (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, print BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS total (name TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-INSERT OR IGNORE INTO total VALUES ('accepted', 0), ('delivered', 0), ('filtered', 0), ('dead', 0);
+INSERT OR IGNORE INTO total VALUES ('accepted', 0), ('delivered', 0), ('filtered', 0), ('dead', 0), ('last_seq', 0);
 `;

@@ -1,3 +1,4 @@
+import type { StoreOptions } from './store.ts';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type Queue, QueueUnavailable } from '../queue.ts';
@@ -17,7 +18,9 @@ import {
  */
 export type SqliteOptions = {
   path: string;
+  /** Keep events of visitors without userId and email until a login. */
   holdAnonymous?: boolean;
+  retention?: Partial<StoreOptions['retention']>;
   /** Told when the writer thread broke and when it works again. */
   onHealth?: (health: ReturnType<Queue['health']>) => void;
 };
@@ -30,6 +33,8 @@ const groupBytes = 2_000_000;
 const maxWaitingBytes = 32_000_000;
 const maxWaitingEvents = 10_000;
 const reopenAfterMs = 1000;
+const dayMs = 86_400_000;
+const defaultRetention = { settledMs: 7 * dayMs, deadMs: 30 * dayMs, heldMs: dayMs };
 
 export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
   let worker: Worker | undefined;
@@ -51,7 +56,11 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
 
   async function start(): Promise<void> {
     generation += 1;
-    const workerData: WorkerOptions = { path: options.path, holdAnonymous: options.holdAnonymous ?? false };
+    const workerData: WorkerOptions = {
+      path: options.path,
+      holdAnonymous: options.holdAnonymous ?? false,
+      retention: { ...defaultRetention, ...options.retention },
+    };
     // The same file compiled and not: the thread is started from what stands beside this module.
     const made = new Worker(new URL(`./worker${extname(import.meta.filename)}`, import.meta.url), { workerData });
     await new Promise<void>((resolve, reject) => {
@@ -215,6 +224,7 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
       const token = ownToken(lease.token);
       if (token !== undefined) await ask({ kind: 'release', token, retry });
     },
+    redrive: (ids) => ask({ kind: 'redrive', ids }),
     onDue(listener) {
       wake = listener;
     },

@@ -4,6 +4,8 @@
  */
 export type JobLines = {
   append(lane: number, seq: number): void;
+  /** Puts a job to its place by seq. */
+  insert(lane: number, seq: number): void;
   /** The seqs of the first `limit` jobs. */
   head(lane: number, limit: number): number[];
   /** The seq of the first job; -1 where there is none. */
@@ -35,6 +37,24 @@ export function createJobLines(): JobLines {
     if (heads[lane] === none) heads[lane] = job;
     else nexts[tails[lane]!] = job;
     tails[lane] = job;
+    lengths[lane]! += 1;
+  }
+
+  function insert(lane: number, seq: number): void {
+    let before = none;
+    for (let job = headOf(lane); job !== none && seqs[job]! < seq; job = nexts[job]!) before = job;
+    if (before === none ? headOf(lane) === none : nexts[before] === none) {
+      append(lane, seq);
+      return;
+    }
+    const job = newJob(seq);
+    if (before === none) {
+      nexts[job] = heads[lane]!;
+      heads[lane] = job;
+    } else {
+      nexts[job] = nexts[before]!;
+      nexts[before] = job;
+    }
     lengths[lane]! += 1;
   }
 
@@ -114,6 +134,7 @@ export function createJobLines(): JobLines {
 
   return {
     append,
+    insert,
     head,
     first: (lane) => (headOf(lane) === none ? none : seqs[heads[lane]!]!),
     length: (lane) => lengths[lane] ?? 0,

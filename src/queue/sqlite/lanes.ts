@@ -19,19 +19,21 @@ export type Lanes = {
   /** The first `limit` jobs of a lane. */
   head(lane: number, limit: number): number[];
   size(lane: number): number;
-  epoch(lane: number): number;
   /** Removes a job; at or near the head of a leased lane. */
   drop(lane: number, seq: number): void;
   /** Ends a lease; the lane is due again at `dueAtMs` (0: now). */
   release(lane: number, dueAtMs: number): void;
   /** Makes one line of two, in order of acceptance. Waits with it while `from` is leased. */
   join(from: string, into: string): void;
-  /** The jobs of a person's lane, or none. */
-  jobsOf(person: string): number[];
+  /** Puts a job back to its place by seq. */
+  insert(person: string, seq: number, held: boolean): void;
+  /** Removes a job of a held lane. */
+  discard(person: string, seq: number): void;
+  lengthOf(person: string): number;
   /** When the next waiting lane becomes due; Infinity when none waits. */
   nextDueAtMs(): number;
   ready(): number;
-  counts(): { jobs: number; people: number; waiting: number; leased: number };
+  counts(): { jobs: number; people: number; waiting: number; leased: number; held: number };
 };
 
 const free = 0;
@@ -46,13 +48,13 @@ const none = -1;
 
 export function createLanes(): Lanes {
   let state = new Uint8Array(1024);
-  let epochs = new Uint32Array(1024);
   let dueAt = new Float64Array(1024);
   let next = new Int32Array(1024); // in the ready line, or among the free lanes
   let laneFree = none;
   let laneTop = 0;
   let leasedCount = 0;
   let waitingCount = 0;
+  let heldCount = 0;
 
   let readyHead = none;
   let readyTail = none;
@@ -69,7 +71,7 @@ export function createLanes(): Lanes {
     const lane = findOrMake(person);
     lines.append(lane, seq);
     if (state[lane] !== free) return;
-    if (isHeld) state[lane] = held;
+    if (isHeld) hold(lane);
     else makeDue(lane, dueAtMs);
   }
 
@@ -84,7 +86,6 @@ export function createLanes(): Lanes {
     while (taken.length < limit && readyHead !== none) {
       const lane = popReady();
       state[lane] = leased;
-      epochs[lane]! += 1;
       leasedCount += 1;
       taken.push(lane);
     }
@@ -93,7 +94,6 @@ export function createLanes(): Lanes {
 
   function release(lane: number, dueAtMs: number): void {
     leasedCount -= 1;
-    epochs[lane]! += 1;
     state[lane] = free;
     const into = joinAfterLease.get(lane);
     if (into !== undefined) {
@@ -171,13 +171,38 @@ export function createLanes(): Lanes {
   function leave(lane: number, to: number): void {
     if (state[lane] === waiting) waitingCount -= 1;
     if (state[lane] === ready) unlinkReady(lane);
+    if (state[lane] === held) heldCount -= 1;
     if (state[lane] !== blocked) dueAt[lane] = state[lane] === waiting ? dueAt[lane]! : 0;
     state[lane] = to;
   }
 
-  function jobsOf(person: string): number[] {
+  function insert(person: string, seq: number, isHeld: boolean): void {
+    const lane = findOrMake(person);
+    lines.insert(lane, seq);
+    // What waits for its retry is no longer the head, and the redriven job is tried at once.
+    if (state[lane] === waiting) leave(lane, free);
+    if (state[lane] !== free) return;
+    if (isHeld) hold(lane);
+    else makeDue(lane, 0);
+  }
+
+  function discard(person: string, seq: number): void {
     const lane = find(person);
-    return lane === none ? [] : lines.head(lane, Infinity);
+    if (lane === none || state[lane] !== held) return;
+    lines.drop(lane, seq);
+    if (lines.length(lane) > 0) return;
+    heldCount -= 1;
+    removeLane(lane);
+  }
+
+  function hold(lane: number): void {
+    state[lane] = held;
+    heldCount += 1;
+  }
+
+  function lengthOf(person: string): number {
+    const lane = find(person);
+    return lane === none ? 0 : lines.length(lane);
   }
 
   function nextDueAtMs(): number {
@@ -258,7 +283,6 @@ export function createLanes(): Lanes {
 
   function growLanes(): void {
     state = grown(state, new Uint8Array(laneTop * 2));
-    epochs = grown(epochs, new Uint32Array(laneTop * 2));
     dueAt = grown(dueAt, new Float64Array(laneTop * 2));
     next = grown(next, new Int32Array(laneTop * 2));
   }
@@ -268,13 +292,20 @@ export function createLanes(): Lanes {
     take,
     head: lines.head,
     size: lines.length,
-    epoch: (lane) => epochs[lane]!,
     drop: lines.drop,
     release,
     join,
-    jobsOf,
+    insert,
+    discard,
+    lengthOf,
     nextDueAtMs,
     ready: () => readyCount,
-    counts: () => ({ jobs: lines.total(), people: table.size(), waiting: waitingCount, leased: leasedCount }),
+    counts: () => ({
+      jobs: lines.total(),
+      people: table.size(),
+      waiting: waitingCount,
+      leased: leasedCount,
+      held: heldCount,
+    }),
   };
 }

@@ -1,3 +1,4 @@
+import type { StoreOptions } from './store.ts';
 import type { EventState, Lease, NewEvent, Progress, QueueStats, Receipt, Retry } from '../queue.ts';
 
 /** What the event loop asks of the writer thread. The ops of one batch share one synced transaction. */
@@ -5,6 +6,7 @@ export type Op =
   | { kind: 'enqueue'; events: NewEvent[] }
   | { kind: 'settle'; token: string; progress: Progress }
   | { kind: 'release'; token: string; retry: Retry | undefined }
+  | { kind: 'redrive'; ids: string[] }
   /** Writes something of no meaning, to learn whether the disk takes it again. */
   | { kind: 'probe' }
   | { kind: 'lease'; people: number; jobsEach: number }
@@ -16,6 +18,7 @@ export type Results = {
   enqueue: Receipt[];
   settle: undefined;
   release: undefined;
+  redrive: number;
   probe: undefined;
   lease: Lease[];
   record: string | null;
@@ -34,8 +37,8 @@ export type Reply =
   | { kind: 'broken'; message: string }
   | { kind: 'closed' };
 
-export type WorkerOptions = { path: string; holdAnonymous: boolean };
+export type WorkerOptions = StoreOptions & { path: string };
 
 export function isWrite({ kind }: Op): boolean {
-  return kind === 'enqueue' || kind === 'settle' || kind === 'release' || kind === 'probe';
+  return kind === 'enqueue' || kind === 'settle' || kind === 'release' || kind === 'redrive' || kind === 'probe';
 }

@@ -1,10 +1,12 @@
 import type { Database } from './database.ts';
 
 /** Every statement of the store, prepared once. */
+export type Statements = ReturnType<typeof statements>;
+
 export function statements(db: Database) {
   return {
     lastSeq: db.prepare(
-      'SELECT max(seq) AS seq FROM (SELECT max(seq) AS seq FROM event UNION ALL SELECT max(seq) FROM seen_recent)',
+      "SELECT max(seq) AS seq FROM (SELECT max(seq) AS seq FROM event UNION ALL SELECT n FROM total WHERE name = 'last_seq')",
     ),
     allJobs: db.prepare('SELECT seq, person, due_at FROM job ORDER BY seq'),
     insertEvent: db.prepare('INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
@@ -40,7 +42,20 @@ export function statements(db: Database) {
       `INSERT INTO consent SELECT ?, at, functional, marketing FROM consent WHERE person = ? ON CONFLICT (person) DO UPDATE
        SET at = excluded.at, functional = excluded.functional, marketing = excluded.marketing WHERE excluded.at > consent.at`,
     ),
-    addTotal: db.prepare('UPDATE total SET n = n + ? WHERE name = ?'),
+    dead: db.prepare('SELECT person, created_at FROM settled WHERE seq = ?'),
+    deleteSettled: db.prepare('DELETE FROM settled WHERE seq = ?'),
+    deleteAttempts: db.prepare('DELETE FROM attempt WHERE seq = ?'),
+    deleteEvent: db.prepare('DELETE FROM event WHERE seq = ?'),
+    restoreJob: db.prepare('INSERT INTO job (seq, person, created_at) VALUES (?, ?, ?)'),
+    settledFrom: db.prepare('SELECT seq, at, status FROM settled WHERE seq > ? ORDER BY seq LIMIT ?'),
+    oldestHeld: db.prepare(
+      "SELECT job.seq, person, received_at FROM job JOIN event USING (seq) WHERE instr(person, '/anon:') > 0 ORDER BY job.seq LIMIT ?",
+    ),
+    // Events are forgotten from the oldest on: the newest one's number must never be given again.
+    keepLastSeq: db.prepare(
+      "UPDATE total SET n = max(n, (SELECT coalesce(max(seq), 0) FROM event)) WHERE name = 'last_seq'",
+    ),
+    touch: db.prepare("UPDATE total SET n = n WHERE name = 'accepted'"),
     oldestQueued: db.prepare('SELECT received_at FROM event WHERE seq = (SELECT min(seq) FROM job)'),
   };
 }

@@ -15,21 +15,29 @@ import { openStore, type Store } from './store.ts';
 
 // The writer thread: owns the database file, so that the event loop never waits for the disk.
 
-const { path, holdAnonymous } = workerData as WorkerOptions;
+const { path, ...options } = workerData as WorkerOptions;
 const port = parentPort!;
+/** Forgetting goes on in small steps, so that no acknowledgement waits for it; faster while there is much to forget. */
 const tidyEveryMs = 1000;
+const tidyAgainAfterMs = 20;
 
 function run(): void {
   mkdirSync(dirname(path), { recursive: true });
   const lock = lockDatabase(path);
   const db = openDatabase(path);
-  const store = openStore(db, { holdAnonymous });
+  const store = openStore(db, options);
 
-  const timer = setInterval(() => guarded(() => tidy(store)), tidyEveryMs);
+  let timer = setTimeout(tidyUp, tidyEveryMs);
+
+  function tidyUp(): void {
+    guarded(() => {
+      timer = setTimeout(tidyUp, tidy(store) ? tidyAgainAfterMs : tidyEveryMs);
+    });
+  }
 
   port.on('message', (request: Request) => {
     if (request.kind === 'close') {
-      clearInterval(timer);
+      clearTimeout(timer);
       db.close();
       lock.release();
       reply({ kind: 'closed' });
@@ -47,7 +55,7 @@ function run(): void {
     try {
       work();
     } catch (error) {
-      clearInterval(timer);
+      clearTimeout(timer);
       reply({ kind: 'broken', message: messageOf(error) });
       port.close();
       lock.release();
@@ -91,19 +99,22 @@ function transact(store: Store, ops: Op[], indexes: number[], results: Result[])
   }
 }
 
-function tidy(store: Store): void {
+function tidy(store: Store): boolean {
   try {
     store.begin();
-    store.tidy(Date.now());
+    const more = store.tidy(Date.now());
     store.commit();
+    return more;
   } catch (error) {
     store.rollback();
     if (isIoError(error)) throw error;
+    return false;
   }
 }
 
-function write(store: Store, op: Op): undefined | ReturnType<Store['enqueue']> {
+function write(store: Store, op: Op): Results['enqueue' | 'redrive' | 'settle'] {
   if (op.kind === 'enqueue') return store.enqueue(op.events);
+  if (op.kind === 'redrive') return store.redrive(op.ids);
   if (op.kind === 'settle') store.settle(op.token, op.progress, Date.now());
   if (op.kind === 'probe') store.probe();
   if (op.kind === 'release') store.release(op.token, op.retry, Date.now());

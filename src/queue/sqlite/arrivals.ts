@@ -1,0 +1,118 @@
+import type { EventState, NewEvent, Receipt } from '../queue.ts';
+import { idOf } from './event-id.ts';
+import type { Lanes } from './lanes.ts';
+import { isDevice, type People } from './people.ts';
+import type { Seen } from './seen.ts';
+import type { Statements } from './statements.ts';
+import type { Transaction } from './transaction.ts';
+
+/** Accepted events on their way into the tables and the lanes, within the running transaction. */
+export type Arrivals = {
+  enqueue(events: NewEvent[]): Receipt[];
+  commit(): void;
+  rollback(): void;
+};
+
+/** What an anonymous visitor may leave waiting for a login; further events are filtered as `never_identified`. */
+const heldPerVisitor = 500;
+const heldInAll = 2_000_000;
+
+export function createArrivals(parts: {
+  sql: Statements;
+  transaction: Transaction;
+  lanes: Lanes;
+  people: People;
+  seen: Seen;
+  stateOf(seq: number): EventState;
+}): Arrivals {
+  const { sql, transaction, lanes, people, seen } = parts;
+  let nextSeq = Number(sql.lastSeq.get()?.seq ?? 0) + 1;
+  let committedSeq = nextSeq;
+  let withholding = Number(sql.consentRows.get()?.n ?? 0) > 0;
+  /** People with jobs in this transaction, which the lanes don't know yet. */
+  let arriving = new Map<string, number>();
+
+  function enqueue(events: NewEvent[]): Receipt[] {
+    return events.map(enqueueOne);
+  }
+
+  function enqueueOne(event: NewEvent): Receipt {
+    const known = seen.find(event.installation, event.messageId);
+    if (known !== undefined) return { duplicate: true, id: idOf(known), original: parts.stateOf(known) };
+    const seq = nextSeq;
+    nextSeq += 1;
+    insertEvent(seq, event);
+    seen.add(event.installation, event.messageId, seq, event.receivedAtMs);
+    const person = people.resolve(event, join);
+    rememberConsent(person, event);
+    transaction.count('accepted', 1);
+    const reason = event.filtered ?? (isDevice(person) && isOverHeld(person) ? 'never_identified' : null);
+    if (reason !== null) {
+      sql.insertSettled.run(seq, event.receivedAtMs, 'filtered', reason, person, 0, null, 0, null);
+      transaction.count('filtered', 1);
+      return { duplicate: false, id: idOf(seq), status: 'filtered', reason };
+    }
+    sql.insertJob.run(seq, person);
+    arriving.set(person, (arriving.get(person) ?? 0) + 1);
+    transaction.afterCommit(() => lanes.add(person, seq, isDevice(person)));
+    return { duplicate: false, id: idOf(seq), status: 'queued', reason: null };
+  }
+
+  function insertEvent(seq: number, event: NewEvent): void {
+    const { installation, messageId, type, name, userId, email, anonymousId, receivedAtMs, atMs, decision, payload } =
+      event;
+    sql.insertEvent.run(
+      seq,
+      installation,
+      messageId,
+      type,
+      name,
+      userId,
+      email,
+      anonymousId,
+      receivedAtMs,
+      atMs,
+      decision,
+      payload,
+    );
+  }
+
+  function isOverHeld(person: string): boolean {
+    return lanes.lengthOf(person) + (arriving.get(person) ?? 0) >= heldPerVisitor || lanes.counts().held >= heldInAll;
+  }
+
+  function join(from: string, into: string): void {
+    // A record that exists, or may still come into being by jobs that are queued or in flight.
+    if (sql.contact.get(from) !== undefined || lanes.lengthOf(from) > 0 || arriving.has(from))
+      sql.insertJoined.run(into, from);
+    for (const row of sql.joined.all(from)) sql.insertJoined.run(into, String(row.source));
+    sql.deleteJoined.run(from);
+    if (withholding) sql.moveConsent.run(into, from);
+    transaction.afterCommit(() => lanes.join(from, into));
+  }
+
+  /**
+   * Only people who ever withheld something have a row. A time in the future counts as now, so that a wrong clock
+   * cannot make an old consent outlive a newer refusal.
+   */
+  function rememberConsent(person: string, event: NewEvent): void {
+    if (event.consent === null) return;
+    const { functional, marketing } = event.consent;
+    const withholds = !functional || !marketing;
+    if (!withholds && (!withholding || sql.consent.get(person) === undefined)) return;
+    withholding = true;
+    sql.upsertConsent.run(person, Math.min(event.atMs, event.receivedAtMs), Number(functional), Number(marketing));
+  }
+
+  return {
+    enqueue,
+    commit() {
+      committedSeq = nextSeq;
+      if (arriving.size > 0) arriving = new Map();
+    },
+    rollback() {
+      nextSeq = committedSeq;
+      arriving = new Map();
+    },
+  };
+}

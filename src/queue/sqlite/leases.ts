@@ -1,0 +1,154 @@
+import type { Attempt, Done, Job, Lease, Progress, Retry } from '../queue.ts';
+import { idOf, seqOf } from './event-id.ts';
+import type { Lanes } from './lanes.ts';
+import { isDevice, type People } from './people.ts';
+import type { Statements } from './statements.ts';
+import type { Transaction } from './transaction.ts';
+
+/** People handed out, and what comes back of them. A token that is not known any more changes nothing. */
+export type Leases = {
+  lease(nowMs: number, limits: { people: number; jobsEach: number }): Lease[];
+  settle(token: string, progress: Progress, nowMs: number): void;
+  release(token: string, retry: Retry | undefined, nowMs: number): void;
+};
+
+type Held = {
+  lane: number;
+  /** With its installation. */
+  person: string;
+  sources: string[];
+  /** By seq, the attempts counted so far. */
+  attempts: Map<number, number>;
+};
+
+export function createLeases(parts: {
+  sql: Statements;
+  transaction: Transaction;
+  lanes: Lanes;
+  people: People;
+}): Leases {
+  const { sql, transaction, lanes, people } = parts;
+  const leases = new Map<string, Held>();
+  let tokens = 0;
+
+  function lease(nowMs: number, limits: { people: number; jobsEach: number }): Lease[] {
+    return lanes.take(nowMs, limits.people).flatMap((lane) => {
+      const made = leaseLane(lane, limits.jobsEach);
+      if (made === undefined) lanes.release(lane, 0);
+      return made ?? [];
+    });
+  }
+
+  function leaseLane(lane: number, limit: number): Lease | undefined {
+    const rows = lanes
+      .head(lane, limit)
+      .map((seq) => sql.job.get(seq))
+      .filter((row) => row !== undefined);
+    const head = rows[0];
+    if (head === undefined) return undefined;
+    const person = people.current(String(head.person));
+    // Two people may share a lane, by their hashes: the lease is for the first of them.
+    const others = rows.findIndex((row) => people.current(String(row.person)) !== person);
+    const own = others < 0 ? rows : rows.slice(0, others);
+    const sources = sql.joined.all(person).map((row) => String(row.source));
+    const consent = sql.consent.get(person);
+    tokens += 1;
+    const token = String(tokens);
+    const attempts = new Map(own.map((row) => [Number(row.seq), Number(row.attempts)]));
+    leases.set(token, { lane, person, sources, attempts });
+    const slash = person.indexOf('/');
+    return {
+      installation: person.slice(0, slash),
+      person: person.slice(slash + 1),
+      record: textOrNull(sql.contact.get(person)?.record),
+      joined: sources.flatMap((source) => textOrNull(sql.contact.get(source)?.record) ?? []),
+      consent: consent
+        ? { functional: consent.functional === 1, marketing: consent.marketing === 1, atMs: Number(consent.at) }
+        : null,
+      jobs: own.map(toJob),
+      more: lanes.size(lane) > own.length,
+      token,
+    };
+  }
+
+  function settle(token: string, progress: Progress, nowMs: number): void {
+    const held = leases.get(token);
+    if (!held) return;
+    for (const { id, createdAtSeconds } of progress.chosen ?? []) sql.setCreatedAt.run(createdAtSeconds, seqOf(id));
+    for (const done of progress.done) settleJob(held, done, nowMs);
+    const installation = held.person.slice(0, held.person.indexOf('/'));
+    for (const { key, record } of progress.shared ?? []) sql.upsertContact.run(`${installation}/${key}`, record);
+    if (progress.record === undefined) return;
+    sql.upsertContact.run(held.person, progress.record);
+    for (const source of held.sources) {
+      sql.deleteContact.run(source);
+      sql.deleteJoinedSource.run(held.person, source);
+    }
+    transaction.afterCommit(() => {
+      held.sources = [];
+    });
+  }
+
+  function settleJob(held: Held, { id, status, reason, attempt }: Done, nowMs: number): void {
+    const seq = seqOf(id);
+    const attempts = held.attempts.get(seq);
+    if (attempts === undefined) return;
+    const n = attempts + 1;
+    const createdAt = sql.jobCreatedAt.get(seq)?.created_at ?? null;
+    sql.deleteJob.run(seq);
+    insertAttempt(seq, n, nowMs, status, reason, attempt);
+    sql.insertSettled.run(seq, nowMs, status, reason, held.person, n, attempt.intercomStatus, attempt.calls, createdAt);
+    transaction.count(status, 1);
+    transaction.afterCommit(() => {
+      held.attempts.delete(seq);
+      lanes.drop(held.lane, seq);
+    });
+  }
+
+  function release(token: string, retry: Retry | undefined, nowMs: number): void {
+    const held = leases.get(token);
+    if (!held) return;
+    const dueAtMs = retry && retry.afterMs > 0 ? nowMs + Math.ceil(retry.afterMs) : 0;
+    const seq = retry ? seqOf(retry.id) : Number.NaN;
+    const attempts = held.attempts.get(seq);
+    if (retry && attempts !== undefined) {
+      const counted = attempts + (retry.countAttempt ? 1 : 0);
+      sql.postponeJob.run(dueAtMs, counted, seq);
+      if (retry.attempt && retry.countAttempt) insertAttempt(seq, counted, nowMs, 'retry', retry.reason, retry.attempt);
+    }
+    transaction.afterCommit(() => {
+      leases.delete(token);
+      lanes.release(held.lane, dueAtMs);
+    });
+  }
+
+  function insertAttempt(
+    seq: number,
+    n: number,
+    nowMs: number,
+    outcome: string,
+    reason: string | null,
+    attempt: Attempt,
+  ): void {
+    const { intercomStatus, calls, ms, exchange } = attempt;
+    sql.insertAttempt.run(seq, n, nowMs, outcome, reason, intercomStatus, calls, Math.round(ms), exchange);
+  }
+
+  return { lease, settle, release };
+}
+
+function toJob(row: Record<string, unknown>): Job {
+  return {
+    id: idOf(Number(row.seq)),
+    attempt: Number(row.attempts) + 1,
+    receivedAtMs: Number(row.received_at),
+    atMs: Number(row.at),
+    createdAtSeconds: row.created_at === null ? null : Number(row.created_at),
+    wasHeld: isDevice(String(row.person)),
+    payload: String(row.payload),
+  };
+}
+
+function textOrNull(value: unknown): string | null {
+  return typeof value === 'string' ? value : null;
+}
