@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
+import { createAdminGuard, loadAdminToken } from './console/admin-token.ts';
+import { eventRoutes } from './console/event-routes.ts';
 import { type AttemptReport, createDispatcher } from './dispatch/dispatcher.ts';
 import { createGate, type Gate, type GateState } from './dispatch/gate.ts';
 import { createSettlements } from './dispatch/settlements.ts';
@@ -213,6 +215,14 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
         'ingest.answered',
       );
     },
+  });
+  const admin = loadAdminToken(config.adminToken, config.databasePath);
+  if (admin.madeIn !== null) {
+    log.info({ adminToken: admin.token, keptIn: admin.madeIn }, 'admin.token_made: it is printed this once');
+  }
+  await http.register(async (guarded) => {
+    guarded.addHook('onRequest', createAdminGuard(admin.token));
+    await guarded.register(eventRoutes, { queue });
   });
   await http.register(healthRoutes, {
     queue,

@@ -54,6 +54,7 @@ const Environment = z.object({
   PORT: port.default(8080),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   DATABASE_URL: databaseUrl.prefault('file:./data/signal-intercom.db'),
+  ADMIN_TOKEN: z.string().min(16, { error: 'must have at least 16 characters' }).optional(),
   INGEST_TOKEN: list.optional(),
   INGEST_BASIC: list
     .refine((pairs) => pairs.every((pair) => pair.includes(':')), { error: 'must be user:password' })
@@ -97,6 +98,8 @@ export type Config = Readonly<{
   logLevel: Environment['LOG_LEVEL'];
   databasePath: string;
   ingestAuth: IngestAuth;
+  /** null: one is made, and kept beside the database. */
+  adminToken: string | null;
   consentCategory: Environment['CONSENT_CATEGORY'];
   marketingEvents: readonly string[];
   consentWhenAbsent: Environment['CONSENT_WHEN_ABSENT'];
@@ -178,6 +181,7 @@ export function readConfig(variables: Record<string, string | undefined>): Confi
       hmacSecrets: env.INGEST_HMAC_SECRET ?? [],
       open: env.INGEST_AUTH === 'none',
     }),
+    adminToken: env.ADMIN_TOKEN ?? null,
     consentCategory: env.CONSENT_CATEGORY,
     marketingEvents: env.MARKETING_EVENTS,
     consentWhenAbsent: env.CONSENT_WHEN_ABSENT,

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { eventPaths } from './openapi/events.ts';
 import { healthPaths } from './openapi/health.ts';
 import { ingestComponents, ingestPath } from './openapi/ingest.ts';
 import { describeSchemas } from './openapi/schemas.ts';
@@ -19,9 +20,10 @@ export function describeApi(): object {
     servers: [{ url: 'http://localhost:8080', description: 'The address that the service listens on by default.' }],
     tags: [
       { name: 'ingest', description: 'Where Signal sends its events.' },
+      { name: 'events', description: 'What became of each event; dead letters and their way back.' },
       { name: 'operations', description: 'For load balancers, monitoring and whoever integrates.' },
     ],
-    paths: { '/ingest': ingestPath, ...healthPaths },
+    paths: { '/ingest': ingestPath, ...eventPaths, ...healthPaths },
     components: { ...ingestComponents, schemas: describeSchemas() },
   };
 }

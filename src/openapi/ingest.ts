@@ -110,6 +110,11 @@ const responses = {
 };
 
 const securitySchemes = {
+  admin: {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'The `ADMIN_TOKEN`; without one, the token in the file beside the database.',
+  },
   bearer: { type: 'http', scheme: 'bearer', description: 'A token that `INGEST_TOKEN` lists.' },
   basic: { type: 'http', scheme: 'basic', description: 'A `user:password` that `INGEST_BASIC` lists.' },
   signature: {

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { EventList, EventStory, KeptEvent, RedriveAnswer } from '../console/event-answers.ts';
+import { RedriveQuery } from '../console/event-routes.ts';
 import { Liveness, Readiness, ReadinessPart } from '../health.ts';
 import { EventAnswer, IngestAnswer, IngestProblem } from '../ingest/answer.ts';
 import { WireEvent } from '../ingest/event.ts';
@@ -13,6 +15,11 @@ const described = [
   Liveness,
   Readiness,
   ReadinessPart,
+  KeptEvent,
+  EventList,
+  EventStory,
+  RedriveQuery,
+  RedriveAnswer,
 ];
 
 /** The components, written by zod itself from the schemas that validate. */

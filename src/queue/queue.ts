@@ -24,6 +24,13 @@ export type Queue = {
   onDue(wake: () => void): void;
   /** A record that belongs to no person (a company), as last settled by anybody. */
   record(installation: string, key: string): Promise<string | null>;
+  /** Newest first. `next` goes on from there; null when there is nothing older. */
+  find(
+    filter: EventFilter,
+    page: { limit: number; before: string | null },
+  ): Promise<{ events: EventSummary[]; next: string | null }>;
+  /** An event with all its attempts; null when it is not known (any more). */
+  detail(id: string): Promise<EventDetail | null>;
   /** The states of events by id; an unknown id is left out. */
   states(ids: string[]): Promise<Map<string, EventState>>;
   stats(): Promise<QueueStats>;
@@ -72,6 +79,44 @@ export type EventState = {
   /** Intercom's last answer and the calls spent; null while nothing was sent. */
   intercomStatus: number | null;
   calls: number;
+};
+
+/** What is given must all fit; texts are compared as they are, but for `text`, which is looked for in the raw event. */
+export type EventFilter = {
+  installation?: string | undefined;
+  status?: EventStatus | undefined;
+  type?: string | undefined;
+  name?: string | undefined;
+  userId?: string | undefined;
+  email?: string | undefined;
+  messageId?: string | undefined;
+  reason?: string | undefined;
+  receivedFromMs?: number | undefined;
+  receivedToMs?: number | undefined;
+  text?: string | undefined;
+};
+
+export type EventSummary = EventState & {
+  installation: string;
+  messageId: string;
+  type: string;
+  name: string | null;
+  userId: string | null;
+  email: string | null;
+  anonymousId: string | null;
+  receivedAtMs: number;
+  atMs: number;
+  settledAtMs: number | null;
+  attempts: number;
+  /** When a queued event is tried again; null when it waits for nothing but its turn. */
+  dueAtMs: number | null;
+};
+
+export type EventDetail = EventSummary & {
+  payload: string;
+  decision: string;
+  createdAtSeconds: number | null;
+  history: (Attempt & { n: number; atMs: number; outcome: string; reason: string | null })[];
 };
 
 /** One accepted event on its way to Intercom. */

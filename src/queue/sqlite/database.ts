@@ -65,7 +65,7 @@ CREATE INDEX IF NOT EXISTS job_held ON job (seq) WHERE instr(person, '/anon:') >
 CREATE TABLE IF NOT EXISTS settled (
   seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, status TEXT NOT NULL, reason TEXT, person TEXT NOT NULL, attempts INTEGER NOT NULL,
   intercom_status INTEGER, calls INTEGER NOT NULL, created_at INTEGER) STRICT;
-CREATE INDEX IF NOT EXISTS settled_dead ON settled (at) WHERE status = 'dead';
+CREATE INDEX IF NOT EXISTS settled_dead ON settled (seq) WHERE status = 'dead';
 CREATE TABLE IF NOT EXISTS attempt (
   seq INTEGER NOT NULL, n INTEGER NOT NULL, at INTEGER NOT NULL, outcome TEXT NOT NULL, reason TEXT, intercom_status INTEGER,
   calls INTEGER NOT NULL, ms INTEGER NOT NULL, exchange TEXT, PRIMARY KEY (seq, n)) STRICT, WITHOUT ROWID;

@@ -1,7 +1,8 @@
 import type { StoreOptions } from './store.ts';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { type Queue, QueueUnavailable } from '../queue.ts';
+import { type EventFilter, type EventSummary, type Queue, QueueUnavailable } from '../queue.ts';
+import { seqOf } from './event-id.ts';
 import {
   isWrite,
   type Op,
@@ -229,6 +230,8 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
       wake = listener;
     },
     record: (installation, key) => ask({ kind: 'record', key: `${installation}/${key}` }),
+    find,
+    detail: (id) => ask({ kind: 'detail', id }),
     async states(ids) {
       return new Map(await ask({ kind: 'states', ids }));
     },
@@ -240,6 +243,19 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
       return closing;
     },
   };
+
+  /** Looks in bounded steps, between which the writer thread goes on with its writes. */
+  async function find(filter: EventFilter, page: { limit: number; before: string | null }): ReturnType<Queue['find']> {
+    const events: EventSummary[] = [];
+    let below = page.before === null ? Infinity : seqOf(page.before);
+    if (Number.isNaN(below)) return { events, next: null };
+    while (events.length < page.limit && below > 0) {
+      const found = await ask({ kind: 'find', filter, limit: page.limit - events.length, below });
+      events.push(...found.events);
+      below = found.below;
+    }
+    return { events, next: below > 0 ? (events.at(-1)?.id ?? null) : null };
+  }
 
   function ownToken(token: string): string | undefined {
     const [number, own] = token.split('.');

@@ -1,7 +1,8 @@
-import type { EventState, EventStatus } from '../queue.ts';
+import type { EventState } from '../queue.ts';
 import { idOf, seqOf } from './event-id.ts';
 import type { Lanes } from './lanes.ts';
 import { isDevice, type People } from './people.ts';
+import { readStatus } from './search.ts';
 import type { Statements } from './statements.ts';
 import type { Transaction } from './transaction.ts';
 
@@ -101,9 +102,4 @@ export function createHistory(parts: {
   }
 
   return { stateOf, states, redrive, tidy };
-}
-
-function readStatus(value: unknown): EventStatus {
-  if (value === 'delivered' || value === 'filtered' || value === 'dead') return value;
-  throw new Error(`the database holds an event with the unknown status ${String(value)}`);
 }

@@ -1,5 +1,16 @@
+import type { FoundPage } from './search.ts';
 import type { StoreOptions } from './store.ts';
-import type { EventState, Lease, NewEvent, Progress, QueueStats, Receipt, Retry } from '../queue.ts';
+import type {
+  EventDetail,
+  EventFilter,
+  EventState,
+  Lease,
+  NewEvent,
+  Progress,
+  QueueStats,
+  Receipt,
+  Retry,
+} from '../queue.ts';
 
 /** What the event loop asks of the writer thread. The ops of one batch share one synced transaction. */
 export type Op =
@@ -11,6 +22,8 @@ export type Op =
   | { kind: 'probe' }
   | { kind: 'lease'; people: number; jobsEach: number }
   | { kind: 'record'; key: string }
+  | { kind: 'find'; filter: EventFilter; limit: number; below: number }
+  | { kind: 'detail'; id: string }
   | { kind: 'states'; ids: string[] }
   | { kind: 'stats' };
 
@@ -22,6 +35,8 @@ export type Results = {
   probe: undefined;
   lease: Lease[];
   record: string | null;
+  find: FoundPage;
+  detail: EventDetail | null;
   states: [string, EventState][];
   stats: QueueStats;
 };

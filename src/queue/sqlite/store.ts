@@ -5,6 +5,7 @@ import { createHistory, type Retention } from './history.ts';
 import { createLanes } from './lanes.ts';
 import { createLeases } from './leases.ts';
 import { isDevice, openPeople } from './people.ts';
+import { createSearch } from './search.ts';
 import { openSeen } from './seen.ts';
 import { statements } from './statements.ts';
 import { createTransaction } from './transaction.ts';
@@ -61,6 +62,7 @@ export function openStore(db: Database, options: StoreOptions) {
     ...leases,
     redrive: history.redrive,
     states: history.states,
+    ...createSearch(db),
     record: (key: string): string | null => {
       const record = sql.contact.get(key)?.record;
       return typeof record === 'string' ? record : null;

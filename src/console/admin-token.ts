@@ -1,0 +1,40 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { sendProblem } from '../problem.ts';
+
+/** The configured token, or one that is made once and kept beside the database, readable by its owner alone. */
+export function loadAdminToken(
+  configured: string | null,
+  databasePath: string,
+): { token: string; madeIn: string | null } {
+  if (configured !== null) return { token: configured, madeIn: null };
+  const path = `${databasePath}.admin-token`;
+  try {
+    return { token: readFileSync(path, 'utf8').trim(), madeIn: null };
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+  }
+  const token = randomBytes(24).toString('base64url');
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, `${token}\n`, { mode: 0o600, flag: 'wx' });
+  return { token, madeIn: path };
+}
+
+/** Answers 401 to whoever does not present the token. */
+export function createAdminGuard(token: string) {
+  const expected = digest(token);
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
+    const given = /^bearer\s+(.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
+    if (timingSafeEqual(digest(given), expected)) return undefined;
+    return sendProblem(reply.header('www-authenticate', 'Bearer'), {
+      status: 401,
+      code: 'unauthorized',
+      detail:
+        'send the admin token: Authorization: Bearer <ADMIN_TOKEN>. Without ADMIN_TOKEN it stands in the file beside the database that ends in .admin-token',
+    });
+  };
+}
+
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
