@@ -48,18 +48,34 @@ t.test('until the first answer tells the limit, one call is under way', async (t
   t.equal(calls.gone(), 10);
 });
 
+t.test('a backlog is spread over the window, and uses all of it', async (t) => {
+  const { limiter, answer, tryToTake } = setUp(t, { limit: 2000 });
+  await tryToTake(1);
+  limiter.learn(answer());
+  const calls = await tryToTake(3000);
+  t.equal(calls.gone(), 99, 'a few go at once');
+  mock.timers.tick(4_250);
+  await turn();
+  t.ok(calls.gone() > 950 && calls.gone() < 1150, `${calls.gone()} at half of the way`);
+  mock.timers.tick(4_300);
+  await turn();
+  t.equal(calls.gone(), 1997);
+});
+
 t.test('a window is used up to its limit but for two urgent calls, and the next one begins on the clock', async (t) => {
   const { limiter, answer, tryToTake } = setUp(t);
   await tryToTake(1);
   limiter.learn(answer());
   const calls = await tryToTake(250);
+  mock.timers.tick(8_600);
+  await turn();
   t.equal(calls.gone(), 97);
   await limiter.take(patient, true);
   await limiter.take(patient, true);
-  mock.timers.tick(9_900);
+  mock.timers.tick(1_300);
   await turn();
   t.equal(calls.gone(), 97, 'not before the window ends');
-  mock.timers.tick(1_100);
+  mock.timers.tick(8_700);
   await turn();
   t.equal(calls.gone(), 97 + 98);
 });
@@ -68,14 +84,20 @@ t.test('the share of the quota is kept', async (t) => {
   const { limiter, answer, tryToTake } = setUp(t, { share: 0.5, limit: 200 });
   await tryToTake(1);
   limiter.learn(answer());
-  t.equal((await tryToTake(250)).gone(), 97);
+  const calls = await tryToTake(250);
+  mock.timers.tick(8_600);
+  await turn();
+  t.equal(calls.gone(), 97);
 });
 
 t.test('what other apps take is not used twice', async (t) => {
   const { limiter, answer, tryToTake } = setUp(t);
   await tryToTake(1);
   limiter.learn(answer(60));
-  t.equal((await tryToTake(250)).gone(), 100 - 61 - 2);
+  const calls = await tryToTake(250);
+  mock.timers.tick(8_600);
+  await turn();
+  t.equal(calls.gone(), 100 - 61 - 2);
 });
 
 t.test(
@@ -115,7 +137,7 @@ t.test(
     t.equal(calls.gone(), 97);
     mock.timers.tick(200);
     await turn();
-    t.equal(calls.gone(), 97 + 98);
+    t.ok(calls.gone() > 97, 'the next window has begun');
   },
 );
 

@@ -32,6 +32,12 @@ export type RateAnswer = {
 const windowMs = 10_000;
 const afterEndMs = 20;
 const urgentCalls = 2;
+/** The budget is used up after this much of a window, so that slow answers don't leave a rest of it unused. */
+const spreadMs = 8500;
+const burstShare = 0.05;
+const smallestBurst = 64;
+/** Several calls a look, when many wait. */
+const shortestWaitMs = 5;
 /** A `Reset` further away is not believed. */
 const longestWaitMs = 60_000;
 
@@ -56,6 +62,26 @@ export function createRateLimiter(options: { share: number; now?: () => number }
     return urgent || share < 50 * urgentCalls ? share : share - urgentCalls;
   }
 
+  /**
+   * How much of the window's budget may be used by now: a backlog is spread over the window, since 1,667 calls at its
+   * beginning would keep the event loop from the senders for a second. A few calls may always go at once.
+   */
+  function allowance(urgent: boolean): number {
+    const all = budget(urgent);
+    if (urgent || all === Infinity) return all;
+    const elapsed = (now() % windowMs) / spreadMs;
+    return Math.min(all, Math.floor(all * elapsed) + Math.max(smallestBurst, Math.ceil(all * burstShare)));
+  }
+
+  /** When the next call may go, by Intercom's clock. */
+  function opensAtMs(urgent: boolean): number {
+    const all = budget(urgent);
+    if (used >= all) return (window + 1) * windowMs;
+    if (urgent || all === Infinity) return now();
+    const burst = Math.max(smallestBurst, Math.ceil(all * burstShare));
+    return window * windowMs + ((used + 1 - burst) / all) * spreadMs;
+  }
+
   function roll(): void {
     const current = Math.floor(now() / windowMs);
     if (current === window) return;
@@ -67,7 +93,7 @@ export function createRateLimiter(options: { share: number; now?: () => number }
     roll();
     if (now() < pausedUntilMs) return false;
     if (limit === null) return inFlight === 0;
-    return used < budget(urgent);
+    return used < allowance(urgent);
   }
 
   function take(signal: AbortSignal, urgent = false): Promise<void> {
@@ -108,8 +134,8 @@ export function createRateLimiter(options: { share: number; now?: () => number }
       waiters.shift()!.resolve();
     }
     if (waiters.length === 0 || (limit === null && now() >= pausedUntilMs)) return;
-    const opensAtMs = Math.max(pausedUntilMs, used >= budget(waiters[0]!.urgent) ? (window + 1) * windowMs : 0);
-    timer = setTimeout(admit, Math.max(1, Math.ceil(opensAtMs - now())));
+    const atMs = Math.max(pausedUntilMs, opensAtMs(waiters[0]!.urgent));
+    timer = setTimeout(admit, Math.max(shortestWaitMs, Math.ceil(atMs - now())));
   }
 
   function learn(answer: RateAnswer): void {
