@@ -145,6 +145,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   const http = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
+    childLoggerFactory: (parent) => parent, // lines name their request themselves; a logger per request costs more than they do
     requestIdHeader: 'x-request-id',
     bodyLimit: 1_000_000,
     routerOptions: { ignoreTrailingSlash: true },

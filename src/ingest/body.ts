@@ -121,16 +121,12 @@ function listOf(body: unknown): unknown[] | undefined {
   return undefined;
 }
 
-/** Walks with a stack of its own: a hostile body must not exhaust the call stack. */
+/** An object or array counts as a level. The recursion ends at the limit, so that a hostile body can't exhaust the stack. */
 export function isDeeperThan(value: unknown, depth: number): boolean {
-  let level: unknown[] = [value];
-  for (let at = 1; level.length > 0; at += 1) {
-    if (at > depth) return true;
-    level = level.flatMap((one) =>
-      typeof one === 'object' && one !== null
-        ? Object.values(one).filter((inner) => typeof inner === 'object' && inner !== null)
-        : [],
-    );
+  if (typeof value !== 'object' || value === null) return false;
+  if (depth === 0) return true;
+  for (const inner of Array.isArray(value) ? value : Object.values(value)) {
+    if (isDeeperThan(inner, depth - 1)) return true;
   }
   return false;
 }

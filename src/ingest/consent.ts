@@ -71,6 +71,11 @@ function decide(view: unknown, form: ConsentForm, category: ConsentCategory, nam
   if (typeof view !== 'object' || view === null || Array.isArray(view)) {
     return { granted: false, category, form, key: null, value: describe(view) };
   }
+  // The usual spelling, and the one that outweighs all others, needs no search.
+  const exact = Object.hasOwn(view, category) ? asObject(view)[category] : undefined;
+  if (exact !== undefined) {
+    return { granted: exact === true, category, form, key: category, value: describe(exact) };
+  }
   const byName = new Map(Object.entries(view).map(([key, value]) => [key.toLowerCase(), { key, value }]));
   const found = names.flatMap((name) => byName.get(name) ?? []);
   // The category under its own name outweighs the codes that may stand for it.

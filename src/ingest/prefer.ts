@@ -4,6 +4,7 @@ export type Preference = { waitMs: number; applied: string | null };
 const longestWaitMs = 60_000;
 
 export function readPreference(header: string | string[] | undefined, defaultWaitMs: number): Preference {
+  if (header === undefined) return { waitMs: defaultWaitMs, applied: null };
   const wishes = (Array.isArray(header) ? header.join(',') : (header ?? ''))
     .split(',')
     .map((wish) => wish.trim().split(';')[0]!.trim());

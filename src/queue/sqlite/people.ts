@@ -38,6 +38,7 @@ export function openPeople(db: Database, ties: { devices: boolean }): People {
   }
 
   function current(key: string): string {
+    if (isUser(key)) return key;
     let person = key;
     for (let next = alias(person); next !== undefined && next !== person; next = alias(person)) person = next;
     return person;
