@@ -121,10 +121,11 @@ export async function ingestRoutes(app: FastifyInstance, options: IngestOptions)
   }
 
   async function waitFor(receipts: Receipt[], ms: number): ReturnType<Queue['states']> {
+    if (ms === 0) return new Map();
     const ids = new Set(
       receipts.flatMap((one) => ((one.duplicate ? one.original.status : one.status) === 'queued' ? [one.id] : [])),
     );
-    if (ms === 0 || ids.size === 0 || !options.isDeliverySoon(ids.size)) return new Map();
+    if (ids.size === 0 || !options.isDeliverySoon(ids.size)) return new Map();
     return options.settlements.wait([...ids], ms);
   }
 }
