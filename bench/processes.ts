@@ -1,0 +1,109 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** The processes and folders of one scenario. */
+export type Stage = {
+  start(script: string, env: Record<string, string>, nodeFlags?: string[]): Child;
+  folder(): string;
+  /** Ends and removes all of it, the last one first. */
+  clear(): Promise<void>;
+};
+
+export type Child = {
+  pid: number;
+  startedAtMs: number;
+  /** Why it ended, with its last words; undefined while it runs. */
+  ended(): string | undefined;
+  /** SIGTERM, and SIGKILL for one that does not heed it. May be called twice. */
+  end(): Promise<void>;
+};
+
+const endWithinMs = 20_000;
+const keptOutput = 4000;
+
+/** On a disk: where the system's temporary folder lies in memory, a sync costs nothing and proves nothing. */
+export const benchFolder = process.env.BENCH_FOLDER ?? tmpdir();
+
+export function createStage(): Stage {
+  const closing: (() => void | Promise<void>)[] = [];
+  return {
+    start(script, env, nodeFlags = []) {
+      const child = startChild(script, env, nodeFlags);
+      closing.push(child.end);
+      return child;
+    },
+    folder() {
+      const path = mkdtempSync(join(benchFolder, 'signal-intercom-bench-'));
+      closing.push(() => rmSync(path, { recursive: true, force: true }));
+      return path;
+    },
+    async clear() {
+      for (let close = closing.pop(); close; close = closing.pop()) await close();
+    },
+  };
+}
+
+function startChild(script: string, env: Record<string, string>, nodeFlags: string[]): Child {
+  const startedAtMs = performance.now();
+  const child = spawn(process.execPath, [...nodeFlags, script], {
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const exited = once(child, 'exit');
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk) => {
+      output = (output + String(chunk)).slice(-keptOutput);
+    });
+  }
+  return {
+    pid: child.pid ?? 0,
+    startedAtMs,
+    ended: () =>
+      hasEnded(child) ? `${script} ended with ${child.signalCode ?? child.exitCode}\n${output}` : undefined,
+    async end() {
+      if (hasEnded(child)) return;
+      child.kill('SIGTERM');
+      const timer = setTimeout(() => child.kill('SIGKILL'), endWithinMs);
+      await exited;
+      clearTimeout(timer);
+    },
+  };
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
+/** Waits for a state of a child's, and fails with what was waited for. */
+export async function until<T>(
+  what: string,
+  child: Child,
+  look: () => Promise<T | undefined>,
+  { everyMs = 5, withinMs = 30_000 } = {},
+): Promise<T> {
+  const deadline = performance.now() + withinMs;
+  for (;;) {
+    const seen = await look();
+    if (seen !== undefined) return seen;
+    const why = child.ended() ?? (performance.now() > deadline ? `waited ${withinMs} ms` : undefined);
+    if (why !== undefined) throw new Error(`in vain until ${what}: ${why}`);
+    await delay(everyMs);
+  }
+}
+
+/** What is quiet about its port (LOG_LEVEL=warn) has to be told one. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (typeof address !== 'object' || address === null) throw new Error('no free port');
+  return address.port;
+}

@@ -1,0 +1,64 @@
+// `npm run bench`: measures the built service on this machine. docs/benchmarks.md says what and how.
+//   node bench/run.ts [--quick] [ingest batch latency calls drain quota start] [backlog] [generators]
+import { statfs } from 'node:fs/promises';
+import type { Bench } from './bench.ts';
+import { benchFolder, createStage } from './processes.ts';
+import { createReport } from './report.ts';
+import { backlog } from './scenarios/backlog.ts';
+import { batch } from './scenarios/batch.ts';
+import { calls } from './scenarios/calls.ts';
+import { drain } from './scenarios/drain.ts';
+import { generators } from './scenarios/generators.ts';
+import { ingest } from './scenarios/ingest.ts';
+import { latency } from './scenarios/latency.ts';
+import { quota } from './scenarios/quota.ts';
+import { start } from './scenarios/start.ts';
+
+const usual = { ingest, batch, latency, calls, drain, quota, start };
+const onlyByName = { backlog, generators };
+const scenarios: Record<string, (bench: Bench) => Promise<void>> = { ...usual, ...onlyByName };
+
+const options = process.argv.slice(2).filter((word) => word.startsWith('-'));
+const named = process.argv.slice(2).filter((word) => !word.startsWith('-'));
+const unknown = [
+  ...named.filter((name) => !Object.hasOwn(scenarios, name)),
+  ...options.filter((option) => option !== '--quick'),
+];
+if (unknown.length > 0) {
+  process.stderr.write(
+    `There is no ${unknown.join(', ')}. Scenarios: ${Object.keys(scenarios).join(' ')}; option: --quick\n`,
+  );
+  process.exit(1);
+}
+
+const stage = createStage();
+const report = createReport((line) => process.stdout.write(`${line}\n`));
+const bench: Bench = { stage, report, quick: options.includes('--quick') };
+
+// By Ctrl+C, too, nothing is left behind.
+let interrupted = false;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    interrupted = true;
+    void stage.clear().finally(() => process.exit(1));
+  });
+}
+
+if (bench.quick) report.note('--quick: short rounds, not to be compared with targets');
+const tmpfs = 0x01021994;
+if ((await statfs(benchFolder)).type === tmpfs) {
+  report.note(`${benchFolder} lies in memory, where nothing is durable: set BENCH_FOLDER to a folder on a disk`);
+}
+try {
+  for (const name of named.length > 0 ? named : Object.keys(usual)) await scenarios[name]?.(bench);
+} catch (error) {
+  if (!interrupted) {
+    process.stderr.write(
+      `\nThe bench stopped, and its figures are void: ${error instanceof Error ? error.message : String(error)}\n`,
+    );
+    process.exitCode = 1;
+  }
+} finally {
+  await stage.clear();
+}
+if (process.exitCode === undefined) process.stdout.write(`\nAll figures, one JSON line each: ${report.write()}\n`);

@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { request } from 'undici';
+import { type Child, freePort, type Stage, until } from './processes.ts';
+import type { IntercomSimulator } from './simulator.ts';
+
+/** The built service as a process of its own. */
+export type Service = {
+  url: string;
+  child: Child;
+  /** accepted, delivered, filtered, dead and queued, as /metrics counts them. */
+  ledger(): Promise<Ledger>;
+  memory(): Memory | undefined;
+};
+
+export type Ledger = Record<'accepted' | 'delivered' | 'filtered' | 'dead' | 'queued', number>;
+export type Memory = { nowMb: number; peakMb: number };
+
+export type ServiceOptions = {
+  simulator: IntercomSimulator;
+  /** Where the database lies; a new folder if absent. */
+  folder?: string;
+  /** The path that has to answer 200 before it counts as started. */
+  ready?: '/readyz' | '/readyz?only=store' | '/healthz';
+};
+
+/** For instance --cpu-prof; see docs/benchmarks.md. */
+const nodeFlags = (process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter((flag) => flag !== '');
+
+export async function startService(stage: Stage, options: ServiceOptions): Promise<Service> {
+  const { simulator, folder = stage.folder(), ready = '/readyz' } = options;
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const env = {
+    INTERCOM_ACCESS_TOKEN: simulator.token,
+    INTERCOM_REGION: 'us',
+    INTERCOM_API_URL: simulator.url,
+    DATABASE_URL: `file:${join(folder, 'queue.db')}`,
+    PORT: String(port),
+    LOG_LEVEL: 'warn',
+  };
+  const child = stage.start('dist/server.js', env, nodeFlags);
+  await until(`the service answers ${ready}`, child, () => answers(url + ready));
+  return {
+    url,
+    child,
+    ledger: async () => readLedger(await (await request(`${url}/metrics`)).body.text()),
+    memory: () => readMemory(child.pid),
+  };
+}
+
+export async function answers(url: string): Promise<true | undefined> {
+  try {
+    const { statusCode, body } = await request(url);
+    await body.dump();
+    return statusCode === 200 ? true : undefined;
+  } catch {
+    return undefined; // it does not listen yet
+  }
+}
+
+function readLedger(text: string): Ledger {
+  const of = (state: string): number => {
+    const count = new RegExp(`^signal_intercom_ledger_events\\{state="${state}"\\} (\\d+)$`, 'm').exec(text)?.[1];
+    if (count === undefined) throw new Error(`/metrics has no ledger of what is ${state}`);
+    return Number(count);
+  };
+  return {
+    accepted: of('accepted'),
+    delivered: of('delivered'),
+    filtered: of('filtered'),
+    dead: of('dead'),
+    queued: of('queued'),
+  };
+}
+
+/** Resident memory, as Linux tells it; elsewhere unknown. */
+function readMemory(pid: number): Memory | undefined {
+  if (process.platform !== 'linux') return undefined;
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const mb = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) / 1024;
+  return { nowMb: mb('VmRSS'), peakMb: mb('VmHWM') };
+}
