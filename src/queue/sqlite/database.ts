@@ -18,7 +18,7 @@ export function openDatabase(path: string): Database {
   db.exec('PRAGMA synchronous = FULL');
   db.exec('PRAGMA busy_timeout = 5000');
   db.exec('PRAGMA temp_store = MEMORY');
-  db.exec('PRAGMA cache_size = -32768'); // KiB
+  db.exec('PRAGMA cache_size = -16384'); // KiB
   db.exec('PRAGMA wal_autocheckpoint = 1000'); // pages
   const mode = db.prepare('PRAGMA journal_mode').get()?.journal_mode;
   const synchronous = db.prepare('PRAGMA synchronous').get()?.synchronous;

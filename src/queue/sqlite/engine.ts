@@ -63,7 +63,11 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
       retention: { ...defaultRetention, ...options.retention },
     };
     // The same file compiled and not: the thread is started from what stands beside this module.
-    const made = new Worker(new URL(`./worker${extname(import.meta.filename)}`, import.meta.url), { workerData });
+    const made = new Worker(new URL(`./worker${extname(import.meta.filename)}`, import.meta.url), {
+      workerData,
+      // By default V8 lets the young generation of a thread grow beyond 100 MB, which buys this one nothing.
+      resourceLimits: { maxYoungGenerationSizeMb: 16 },
+    });
     await new Promise<void>((resolve, reject) => {
       made.once('error', reject);
       made.once('message', (message: Reply) => {

@@ -8,7 +8,11 @@ export function statements(db: Database) {
     lastSeq: db.prepare(
       "SELECT max(seq) AS seq FROM (SELECT max(seq) AS seq FROM event UNION ALL SELECT n FROM total WHERE name = 'last_seq')",
     ),
-    allJobs: db.prepare('SELECT seq, person, due_at FROM job ORDER BY seq'),
+    // A row for a thousand jobs: most of the time of a start with a long queue is the crossing from SQLite to here.
+    jobsAfter: db.prepare(
+      `SELECT json_group_array(seq) AS seqs, json_group_array(person) AS people, json_group_array(due_at) AS dues
+       FROM (SELECT seq, person, due_at FROM job WHERE seq > ? ORDER BY seq LIMIT 1000)`,
+    ),
     insertEvent: db.prepare('INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
     insertJob: db.prepare('INSERT INTO job (seq, person) VALUES (?, ?)'),
     insertSettled: db.prepare('INSERT INTO settled VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'),

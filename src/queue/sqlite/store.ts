@@ -26,9 +26,17 @@ export function openStore(db: Database, options: StoreOptions) {
   const arrivals = createArrivals({ sql, transaction, lanes, people, seen, stateOf: history.stateOf });
   const leases = createLeases({ sql, transaction, lanes, people });
 
-  for (const row of sql.allJobs.iterate()) {
-    const person = people.current(String(row.person));
-    lanes.add(person, Number(row.seq), isDevice(person), Number(row.due_at));
+  for (let after = 0; ;) {
+    const row = sql.jobsAfter.get(after);
+    const seqs: number[] = JSON.parse(String(row?.seqs));
+    const keys: string[] = JSON.parse(String(row?.people));
+    const dues: number[] = JSON.parse(String(row?.dues));
+    if (seqs.length === 0) break;
+    seqs.forEach((seq, index) => {
+      const person = people.current(keys[index]!);
+      lanes.add(person, seq, isDevice(person), dues[index]!);
+    });
+    after = seqs.at(-1)!;
   }
 
   function stats(): QueueStats {
