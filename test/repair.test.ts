@@ -58,6 +58,10 @@ t.test('the 121st event name is dead as event_name_quota; names that exist go on
   const names = Array.from({ length: 120 }, (_, n) => track('u', `Name ${n}`));
   await service.post(names, { prefer: 'wait=20' });
   await until('the names are used up', () => service.simulator.summary().eventNames === 120);
+  t.ok(
+    service.logs.some((line) => line.includes('event_names_near_limit')),
+    'it was told before',
+  );
   t.match((await service.post(track('u', 'One more'))).body.events[0], { status: 'dead', reason: 'event_name_quota' });
   t.match((await service.post(track('u', 'Name 7', { messageId: 'again' }))).body.events[0], { status: 'delivered' });
 });

@@ -11,6 +11,7 @@ import {
   outcomeOf,
   type Person,
 } from './conversation.ts';
+import { createEventNames } from './event-names.ts';
 import { createIdentity, forgetContact, nothing, type Wanted } from './identity.ts';
 import { eventKey, type Mapped, mapEvent, type MappingOptions } from './mapping.ts';
 import { judge, type Outcome } from './outcome.ts';
@@ -83,6 +84,7 @@ export function createDestination(options: {
     contact: createAttributes('contact', options),
     company: createAttributes('company', options),
   };
+  const eventNames = createEventNames();
   const identity = createIdentity({ attributes: attributes.contact });
   const companies = createCompanies({ identity, attributes: attributes.company });
 
@@ -176,6 +178,7 @@ export function createDestination(options: {
       const who = c.person.kind === 'user' ? { user_id: c.person.value } : { id: c.record.contactId };
       const verdict = await c.call({ method: 'POST', path: '/events', body: { ...who, ...body } });
       if (verdict.kind === 'done') {
+        await eventNames.used(c, key);
         c.record = { ...takeSecond(c.record, key, createdAt), ...(c.person.kind === 'user' && { exists: true }) };
         return delivered(verdict.status);
       }
