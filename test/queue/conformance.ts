@@ -1,5 +1,5 @@
 import type { Test } from 'tap';
-import type { Attempt, Lease, NewEvent, Queue } from '../../src/queue/queue.ts';
+import type { Attempt, Lease, NewEvent, Queue, Retry } from '../../src/queue/queue.ts';
 
 /** What every engine must keep of the queue's contract. `open` opens the same storage again after a close. */
 export type OpenEngine = (t: Test) => { open(): Promise<Queue> };
@@ -89,38 +89,32 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
     },
   );
 
-  withQueue('a retry waits with its person and nobody else, and counts the attempt', async (t, queue) => {
+  withQueue('a retry waits with its person and nobody else', async (t, queue) => {
     await queue.enqueue([event('u', '1'), event('u', '2'), event('v', '3')]);
     const [first, second] = await queue.lease(all);
-    const due = new Promise<void>((resolve) => queue.onDue(resolve));
-    await queue.release(first!, {
-      id: first!.jobs[0]!.id,
-      afterMs: 50,
-      countAttempt: true,
-      reason: 'server_error',
-      attempt,
-    });
+    await queue.release(first!, { ...retry(first!), afterMs: 600_000 });
     t.strictSame(await queue.lease(all), []);
     await queue.release(second!);
     t.strictSame(
       (await queue.lease(all)).map(({ person }) => person),
       ['user:v'],
     );
+    t.match(await queue.stats(), { waiting: 1, leased: 1 });
+  });
+
+  withQueue('when the time of a retry has come, it is told, and leased with the attempt counted', async (t, queue) => {
+    await queue.enqueue([event('u', '1'), event('u', '2')]);
+    const [lease] = await queue.lease(all);
+    const due = new Promise<void>((resolve) => queue.onDue(resolve));
+    await queue.release(lease!, { ...retry(lease!), afterMs: 50 });
     await due;
-    const again = await leaseWhenDue(queue);
-    t.match(again, { person: 'user:u', jobs: [{ attempt: 2 }, { attempt: 1 }] });
+    t.match(await leaseWhenDue(queue), { person: 'user:u', jobs: [{ attempt: 2 }, { attempt: 1 }] });
   });
 
   withQueue('a hold gives the person back without counting an attempt', async (t, queue) => {
     await queue.enqueue([event('u', '1')]);
     const [lease] = await queue.lease(all);
-    await queue.release(lease!, {
-      id: lease!.jobs[0]!.id,
-      afterMs: 0,
-      countAttempt: false,
-      reason: 'token_invalid',
-      attempt,
-    });
+    await queue.release(lease!, { ...retry(lease!), countAttempt: false });
     t.match(await queue.lease(all), [{ jobs: [{ attempt: 1 }] }]);
   });
 
@@ -260,6 +254,10 @@ function event(userId: string, messageId: string): NewEvent {
     consent: null,
     filtered: null,
   };
+}
+
+function retry(lease: Lease): Retry {
+  return { id: lease.jobs[0]!.id, afterMs: 0, countAttempt: true, reason: 'server_error', attempt };
 }
 
 function byEmail(email: string, messageId: string): NewEvent {
