@@ -236,11 +236,17 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   installation?.dispatcher.start();
 
   let stopping: Promise<void> | undefined;
+  /** A connection that was busy when the closing began is idle once it is answered, and would be kept alive for a minute. */
+  async function closeHttp(): Promise<void> {
+    const timer = setInterval(() => http.server.closeIdleConnections(), 50);
+    await http.close();
+    clearInterval(timer);
+  }
+
   async function shutDown(graceMs: number): Promise<void> {
     settlements.close(); // who waits for a delivery gets the 202 now
-    await http.close();
     installation?.gate.stop();
-    await installation?.dispatcher.stop(graceMs);
+    await Promise.all([closeHttp(), installation?.dispatcher.stop(graceMs)]);
     installation?.ending.abort();
     await installation?.client.close();
     await queue.close();

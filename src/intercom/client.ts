@@ -24,6 +24,9 @@ export type Patience = {
   abort: AbortSignal;
 };
 
+/** The call was given up before anything of it went out. */
+export class NotSent extends Error {}
+
 export type Reply =
   | {
       kind: 'answer';
@@ -81,7 +84,11 @@ export function createIntercomClient(options: ClientOptions): IntercomClient {
   };
 
   async function call({ method, path, body, patience, urgent }: Call): Promise<Reply> {
-    await options.limiter.take(patience.stop, urgent);
+    try {
+      await options.limiter.take(patience.stop, urgent);
+    } catch (error) {
+      throw new NotSent('the service stops: the call was not begun', { cause: error });
+    }
     const startedAt = performance.now();
     let rate: Omit<RateAnswer, 'tookMs'> = { isTelling: false, limited: false };
     try {

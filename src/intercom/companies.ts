@@ -26,7 +26,7 @@ export function createCompanies(options: { identity: ReturnType<typeof createIde
   async function deliver(c: Conversation, company: Company): Promise<Outcome> {
     let outcome: Outcome = delivered(null);
     for (let round = 0; round < rounds; round += 1) {
-      if (c.record.contactId === undefined || c.record.leadId !== undefined) {
+      if (c.record.contactId === undefined || c.record.leadIds.length > 0) {
         const found = await options.identity.upsert(c, nothing);
         if (found.kind !== 'delivered') return found;
         outcome = found;

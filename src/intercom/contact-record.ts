@@ -12,8 +12,8 @@ const ContactRecord = z.object({
   role: z.enum(['user', 'lead']).optional(),
   /** The user answers to its external_id; the contactId may still be unknown. */
   exists: z.boolean().optional(),
-  /** A lead that was joined to this user, and is not yet one with it in Intercom. */
-  leadId: z.string().optional(),
+  /** Leads that were joined to this user, and are not yet one with it in Intercom. */
+  leadIds: z.array(z.string()).default([]),
   /** When the creation of a lead was begun, Unix ms; gone once its end is known. */
   leadIntentAtMs: z.number().optional(),
   /** The last acknowledged value of every field and custom attribute. */
@@ -31,7 +31,7 @@ export function openRecord(own: string | null, joined: string[]): ContactRecord 
 }
 
 function empty(): ContactRecord {
-  return { fields: {}, attributes: {}, seconds: {}, companies: {} };
+  return { leadIds: [], fields: {}, attributes: {}, seconds: {}, companies: {} };
 }
 
 function read(text: string): ContactRecord {
@@ -44,12 +44,16 @@ function fold(record: ContactRecord, other: ContactRecord): ContactRecord {
   for (const [name, runs] of Object.entries(other.seconds)) {
     seconds[name] = runs.reduce((sum, [from, to]) => addRun(sum, from, to), seconds[name] ?? []);
   }
-  const leadId = record.leadId ?? other.leadId ?? (other.role === 'lead' ? other.contactId : undefined);
+  const leads = [
+    ...record.leadIds,
+    ...other.leadIds,
+    ...(other.role === 'lead' && other.contactId ? [other.contactId] : []),
+  ];
   const leadIntentAtMs = record.leadIntentAtMs ?? other.leadIntentAtMs;
   return {
     ...record,
     seconds,
-    ...(leadId !== undefined && { leadId }),
+    leadIds: [...new Set(leads)],
     ...(leadIntentAtMs !== undefined && { leadIntentAtMs }),
   };
 }

@@ -113,7 +113,10 @@ export function createDestination(options: {
             ? task
             : { jobs: task.jobs, type: task.event.type, outcome: await send(conversation, task, desk) };
       } catch (error) {
-        if (desk.patience.stop.aborted || desk.patience.abort.aborted) return;
+        if (desk.patience.stop.aborted || desk.patience.abort.aborted) {
+          await desk.save(JSON.stringify(conversation.record)); // what the step has learned so far: a lead's id, say
+          return;
+        }
         settled = bug(task, error);
       }
       const { exchange, shared } = conversation.turn();
@@ -165,7 +168,7 @@ export function createDestination(options: {
       created_at: createdAt,
       ...(Object.keys(mapped.metadata).length > 0 && { metadata: mapped.metadata }),
     };
-    if (c.record.leadId !== undefined) {
+    if (c.record.leadIds.length > 0) {
       const adopted = await identity.upsert(c, nothing);
       if (adopted.kind !== 'delivered') return adopted;
     }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Attributes, unknownAttribute } from './attributes.ts';
+import { NotSent } from './client.ts';
 import { type Conversation, delivered, outcomeOf } from './conversation.ts';
 import type { Scalar } from './mapping.ts';
 import type { Outcome, Verdict } from './outcome.ts';
@@ -28,7 +29,7 @@ export function createIdentity(options: { attributes: Attributes; now?: () => nu
   async function upsert(c: Conversation, wanted: Wanted): Promise<Outcome> {
     const attributes = await options.attributes.writable(wanted.attributes, c);
     const goal: Wanted = { fields: wanted.fields, attributes: { ...attributes } };
-    for (let round = 0; round < rounds; round += 1) {
+    for (let round = -c.record.leadIds.length; round < rounds; round += 1) {
       const outcome = await advance(c, goal);
       if (outcome) return outcome;
     }
@@ -37,7 +38,8 @@ export function createIdentity(options: { attributes: Attributes; now?: () => nu
 
   /** One step towards the goal; undefined when another is needed. */
   async function advance(c: Conversation, goal: Wanted): Promise<Outcome | undefined> {
-    if (c.person.kind === 'user' && c.record.leadId !== undefined) return adoptLead(c, c.record.leadId, goal);
+    const [leadId] = c.record.leadIds;
+    if (c.person.kind === 'user' && leadId !== undefined) return adoptLead(c, leadId, goal);
     if (c.record.contactId !== undefined) return update(c, c.record.contactId, goal);
     return c.person.kind === 'user' ? createUser(c, goal) : findOrCreateLead(c, goal);
   }
@@ -93,7 +95,7 @@ export function createIdentity(options: { attributes: Attributes; now?: () => nu
           message: `Intercom refused to merge the lead ${leadId} into this user; it stays beside it`,
         });
       } else if (verdict.kind !== 'done' && verdict.kind !== 'missing') return outcomeOf(verdict);
-      c.record = without(c.record, 'leadId');
+      c.record = withoutLead(c.record, leadId);
       return undefined;
     }
     const verdict = await write(
@@ -105,8 +107,10 @@ export function createIdentity(options: { attributes: Attributes; now?: () => nu
     );
     if (verdict.kind === 'exists') return meet(c, verdict);
     if (verdict.kind !== 'done' && verdict.kind !== 'missing') return outcomeOf(verdict);
-    c.record = without(c.record, 'leadId');
-    return verdict.kind === 'done' ? acknowledge(c, verdict, goal, 'user') : undefined;
+    c.record = withoutLead(c.record, leadId);
+    if (verdict.kind === 'missing') return undefined;
+    const outcome = acknowledge(c, verdict, goal, 'user');
+    return c.record.leadIds.length === 0 ? outcome : undefined;
   }
 
   async function findOrCreateLead(c: Conversation, goal: Wanted): Promise<Outcome | undefined> {
@@ -141,7 +145,13 @@ export function createIdentity(options: { attributes: Attributes; now?: () => nu
     c.record = { ...c.record, leadIntentAtMs: now() };
     await c.save();
     const own = { fields: { ...goal.fields, email: c.person.value }, attributes: goal.attributes };
-    const verdict = await write(c, 'POST', '/contacts', { role: 'lead' }, own);
+    let verdict: Verdict;
+    try {
+      verdict = await write(c, 'POST', '/contacts', { role: 'lead' }, own);
+    } catch (error) {
+      if (error instanceof NotSent) c.record = without(c.record, 'leadIntentAtMs');
+      throw error;
+    }
     if (verdict.kind === 'retry' && verdict.maybeDone) {
       return { kind: 'retry', reason: verdict.reason, status: verdict.status, afterMs: indexLagMs };
     }
@@ -213,6 +223,10 @@ function changed<V>(known: Record<string, unknown>, wanted: Record<string, V>): 
 
 function isEmpty(wanted: Wanted): boolean {
   return Object.keys(wanted.fields).length === 0 && Object.keys(wanted.attributes).length === 0;
+}
+
+function withoutLead(record: Conversation['record'], leadId: string): Conversation['record'] {
+  return { ...record, leadIds: record.leadIds.filter((one) => one !== leadId) };
 }
 
 function without<T extends object, K extends keyof T>(object: T, key: K): Omit<T, K> {

@@ -98,6 +98,7 @@ export function createLanes(): Lanes {
     const into = joinAfterLease.get(lane);
     if (into !== undefined) {
       joinAfterLease.delete(lane);
+      inherit(lane, into);
       const headBefore = lines.first(into);
       lines.splice(lane, into);
       removeLane(lane);
@@ -147,13 +148,7 @@ export function createLanes(): Lanes {
       if (state[target] !== leased) leave(target, blocked);
       return;
     }
-    // A line that itself waits for another lease keeps the person blocked under its new name.
-    const inherited = blockers.get(source) ?? 0;
-    if (inherited > 0) {
-      blockers.delete(source);
-      blockers.set(target, (blockers.get(target) ?? 0) + inherited);
-      for (const [lease, goal] of joinAfterLease) if (goal === source) joinAfterLease.set(lease, target);
-    }
+    inherit(source, target);
     const headBefore = lines.first(target);
     const sourceDueAt = state[source] === waiting ? dueAt[source]! : 0;
     leave(source, free);
@@ -165,6 +160,15 @@ export function createLanes(): Lanes {
     const due = lines.first(target) === headBefore ? targetDueAt : sourceDueAt;
     leave(target, free);
     settleState(target, due);
+  }
+
+  /** A line that itself waits for other leases makes the line that it becomes part of wait for them. */
+  function inherit(source: number, target: number): void {
+    const inherited = blockers.get(source) ?? 0;
+    if (inherited === 0) return;
+    blockers.delete(source);
+    blockers.set(target, (blockers.get(target) ?? 0) + inherited);
+    for (const [lease, goal] of joinAfterLease) if (goal === source) joinAfterLease.set(lease, target);
   }
 
   /** Takes a lane out of the ready line or the retry heap, both of which skip what changed its state. */
@@ -179,8 +183,8 @@ export function createLanes(): Lanes {
   function insert(person: string, seq: number, isHeld: boolean): void {
     const lane = findOrMake(person);
     lines.insert(lane, seq);
-    // What waits for its retry is no longer the head, and the redriven job is tried at once.
-    if (state[lane] === waiting) leave(lane, free);
+    // A retry's wait belongs to the job at the head; a redriven one before it is tried at once.
+    if (state[lane] === waiting && lines.first(lane) === seq) leave(lane, free);
     if (state[lane] !== free) return;
     if (isHeld) hold(lane);
     else makeDue(lane, 0);

@@ -107,7 +107,9 @@ export function openSeen(db: Database, hotLimit = 1_000_000): Seen {
     }
     const surplus = hot.size() - hotLimit;
     const rows = oldest.all(stepRows).map(readRow);
-    leaving = rows.filter((row, index) => index < surplus || Math.floor(row.at / dayMs) < oldestDay);
+    // From the oldest on, without a gap: they are deleted by a range.
+    const stays = rows.findIndex((row, index) => index >= surplus && Math.floor(row.at / dayMs) >= oldestDay);
+    leaving = stays < 0 ? rows : rows.slice(0, stays);
     for (const row of leaving) {
       const number = Math.floor(row.at / dayMs);
       if (number >= oldestDay) dayTable(number).add(row.print, row.seq);
