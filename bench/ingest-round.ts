@@ -1,60 +1,75 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Bench } from './bench.ts';
-import { closedLoop, type Load, openLoop, type Round } from './load.ts';
-import { freePort, until } from './processes.ts';
-import { answers, type Service, startService } from './service.ts';
+import { closedLoop, openLoop, type Round } from './load.ts';
+import { type Child, freePort, until } from './processes.ts';
+import { answers, startService } from './service.ts';
 import { startSimulator } from './simulator.ts';
 
-export type IngestRound = { body(): string; eventsPerRequest: number; warmUpSeconds: number; seconds: number };
+export type IngestLoad = {
+  body(): string;
+  eventsPerRequest: number;
+  warmUpSeconds: number;
+  seconds: number;
+  /** Open loop at this rate; closed loop if absent. */
+  perSecond?: number;
+};
+
+export type IngestRound = Round & {
+  eventsPerSecond: number;
+  /** Of the measured process, per event: unlike a rate it hardly changes with what else the machine does. */
+  processorMicroseconds: number;
+};
 
 /** A new service on an empty database, which delivers at Intercom's usual quota while it takes what comes. */
-export async function roundAtService({ stage }: Bench, round: IngestRound & { perSecond?: number }): Promise<Round> {
+export async function roundAtService({ stage }: Bench, load: IngestLoad): Promise<IngestRound> {
   const simulator = await startSimulator(stage);
-  const service = await startService(stage, { simulator });
-  await verified(service, round, { seconds: round.warmUpSeconds });
-  const result = await verified(service, round, round);
+  const { url, child, ledger } = await startService(stage, { simulator });
+  await warmUp(url, load);
+  const before = await ledger();
+  const round = await measure(url, child, load);
+  const kept = (await ledger()).accepted - before.accepted;
+  const confirmed = accepted(round) * load.eventsPerRequest;
+  // No rate is believed that the service's own ledger does not confirm.
+  if (kept !== confirmed) throw new Error(`${confirmed} events were answered with 202, and ${kept} are in the ledger`);
   await stage.clear();
-  return result;
+  return round;
 }
 
 /** The same load on a route that stores nothing. */
-export async function roundAtBareRoute({ stage }: Bench, round: IngestRound & { perSecond?: number }): Promise<Round> {
+export async function roundAtBareRoute({ stage }: Bench, load: IngestLoad): Promise<IngestRound> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const child = stage.start('bench/bare-route.ts', { PORT: String(port) });
   await until('the bare route answers', child, () => answers(`${url}/readyz`));
-  await run({ url, body: round.body }, { seconds: round.warmUpSeconds });
-  const result = await run({ url, body: round.body }, round);
-  onlyAccepted(result);
+  await warmUp(url, load);
+  const round = await measure(url, child, load);
   await stage.clear();
-  return result;
+  return round;
 }
 
-/** No rate is believed that the service's own ledger does not confirm. */
-async function verified(service: Service, { body, eventsPerRequest }: IngestRound, limits: Limits): Promise<Round> {
-  const before = await service.ledger();
-  const result = await run({ url: service.url, body }, limits);
-  await delay(10); // the answers are out before the last of them is counted
-  const accepted = (await service.ledger()).accepted - before.accepted;
-  const confirmed = onlyAccepted(result) * eventsPerRequest;
-  if (accepted !== confirmed)
-    throw new Error(`${confirmed} events were answered with 202, and ${accepted} are in the ledger`);
-  return result;
+async function warmUp(url: string, { body, warmUpSeconds }: IngestLoad): Promise<void> {
+  accepted(await closedLoop({ url, body, seconds: warmUpSeconds }));
 }
 
-type Limits = { seconds: number; perSecond?: number };
-
-function run(load: Load, { seconds, perSecond }: Limits): Promise<Round> {
-  return perSecond === undefined ? closedLoop({ ...load, seconds }) : openLoop({ ...load, seconds, perSecond });
+async function measure(url: string, child: Child, load: IngestLoad): Promise<IngestRound> {
+  const { body, seconds, perSecond, eventsPerRequest } = load;
+  const before = child.processorSeconds();
+  const round = await (perSecond === undefined
+    ? closedLoop({ url, body, seconds })
+    : openLoop({ url, body, seconds, perSecond }));
+  const events = accepted(round) * eventsPerRequest;
+  return {
+    ...round,
+    eventsPerSecond: round.perSecond * eventsPerRequest,
+    processorMicroseconds: ((child.processorSeconds() - before) * 1e6) / events,
+  };
 }
 
-function onlyAccepted({ statuses }: Round): number {
-  const accepted = statuses.get(202) ?? 0;
-  const others = [...statuses].filter(([status]) => status !== 202);
-  if (accepted === 0 || others.length > 0) {
-    throw new Error(
-      `202 was expected of all: ${[...statuses].map(([status, count]) => `${count} × ${status}`).join(', ')}`,
-    );
+/** How many answers were 202; anything else voids the round. */
+function accepted({ statuses }: Round): number {
+  const count = statuses.get(202) ?? 0;
+  if (count === 0 || statuses.size > 1) {
+    const seen = [...statuses].map(([status, times]) => `${times} × ${status}`).join(', ');
+    throw new Error(`202 was expected of all: ${seen}`);
   }
-  return accepted;
+  return count;
 }

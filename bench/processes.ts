@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,6 +17,8 @@ export type Stage = {
 export type Child = {
   pid: number;
   startedAtMs: number;
+  /** Processor time of all its threads so far, as Linux tells it; elsewhere unknown. */
+  processorSeconds(): number;
   /** Why it ended, with its last words; undefined while it runs. */
   ended(): string | undefined;
   /** SIGTERM, and SIGKILL for one that does not heed it. May be called twice. */
@@ -64,6 +66,7 @@ function startChild(script: string, env: Record<string, string>, nodeFlags: stri
   return {
     pid: child.pid ?? 0,
     startedAtMs,
+    processorSeconds: () => readProcessorSeconds(child.pid ?? 0),
     ended: () =>
       hasEnded(child) ? `${script} ended with ${child.signalCode ?? child.exitCode}\n${output}` : undefined,
     async end() {
@@ -78,6 +81,16 @@ function startChild(script: string, env: Record<string, string>, nodeFlags: stri
 
 function hasEnded(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null;
+}
+
+const ticksPerSecond = 100;
+
+/** User and system time are the 14th and 15th field of proc_pid_stat(5); the 2nd is a name that may hold blanks. */
+function readProcessorSeconds(pid: number): number {
+  if (process.platform !== 'linux') return Number.NaN;
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }
 
 /** Waits for a state of a child's, and fails with what was waited for. */

@@ -8,8 +8,8 @@ export type Report = {
   title(scenario: string, text: string): void;
   figure(figure: FigureInput): void;
   note(text: string): void;
-  /** The median of a figure of this run, by its name. */
-  median(name: string): number | undefined;
+  /** The median of a figure that this run has measured already. */
+  median(scenario: string, name: string): number | undefined;
   /** Writes all figures, and says where. */
   write(): string;
 };
@@ -72,7 +72,7 @@ export function createReport(print: (line: string) => void): Report {
       );
     },
     note: (text) => print(`  ${text}`),
-    median: (name) => figures.find((figure) => figure.name === name)?.median,
+    median: (of, name) => figures.find((figure) => figure.scenario === of && figure.name === name)?.median,
     write() {
       const path = join(tmpdir(), `signal-intercom-bench-${startedAt.toISOString().replaceAll(/[:.]/g, '-')}.jsonl`);
       const machine = {

@@ -1,5 +1,5 @@
 // `npm run bench`: measures the built service on this machine. docs/benchmarks.md says what and how.
-//   node bench/run.ts [--quick] [ingest batch latency calls drain quota start] [backlog] [generators]
+//   node bench/run.ts [--quick] [ingest batch latency calls drain quota start] [backlog] [growth] [generators]
 import { statfs } from 'node:fs/promises';
 import type { Bench } from './bench.ts';
 import { benchFolder, createStage } from './processes.ts';
@@ -9,13 +9,14 @@ import { batch } from './scenarios/batch.ts';
 import { calls } from './scenarios/calls.ts';
 import { drain } from './scenarios/drain.ts';
 import { generators } from './scenarios/generators.ts';
+import { growth } from './scenarios/growth.ts';
 import { ingest } from './scenarios/ingest.ts';
 import { latency } from './scenarios/latency.ts';
 import { quota } from './scenarios/quota.ts';
 import { start } from './scenarios/start.ts';
 
 const usual = { ingest, batch, latency, calls, drain, quota, start };
-const onlyByName = { backlog, generators };
+const onlyByName = { backlog, generators, growth };
 const scenarios: Record<string, (bench: Bench) => Promise<void>> = { ...usual, ...onlyByName };
 
 const options = process.argv.slice(2).filter((word) => word.startsWith('-'));
@@ -61,4 +62,5 @@ try {
 } finally {
   await stage.clear();
 }
-if (process.exitCode === undefined) process.stdout.write(`\nAll figures, one JSON line each: ${report.write()}\n`);
+if (process.exitCode === undefined && !interrupted)
+  process.stdout.write(`\nAll figures, one JSON line each: ${report.write()}\n`);

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { request } from 'undici';
+import { backlogEvents, inBatches } from './events.ts';
+import { closedLoop } from './load.ts';
 import { type Child, freePort, type Stage, until } from './processes.ts';
 import type { IntercomSimulator } from './simulator.ts';
 
@@ -47,6 +49,23 @@ export async function startService(stage: Stage, options: ServiceOptions): Promi
     ledger: async () => readLedger(await (await request(`${url}/metrics`)).body.text()),
     memory: () => readMemory(child.pid),
   };
+}
+
+const batchSize = 1000;
+
+/** Queues events of so many users at a service that is held, and sees that they are kept. One call each. */
+export async function queueEvents(
+  service: Service,
+  { events, users }: { events: number; users: number },
+): Promise<void> {
+  const body = inBatches(backlogEvents({ users }), batchSize);
+  const { statuses } = await closedLoop({ url: service.url, connections: 4, body, requests: events / batchSize });
+  const { accepted, queued } = await service.ledger();
+  if (statuses.get(202) !== events / batchSize || accepted !== events || queued === 0) {
+    throw new Error(
+      `${events} events should be kept: ${accepted} are, ${queued} of them queued; statuses ${[...statuses].join(' ')}`,
+    );
+  }
 }
 
 export async function answers(url: string): Promise<true | undefined> {

@@ -1,9 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Call } from '../../src/simulator/simulator.ts';
-import { queueEvents } from '../backlog.ts';
 import type { Bench } from '../bench.ts';
 import { until } from '../processes.ts';
-import { startService } from '../service.ts';
+import { queueEvents, startService } from '../service.ts';
 import { type IntercomSimulator, startSimulator } from '../simulator.ts';
 
 /** How fast a backlog leaves when Intercom sets no limit and answers at once. */

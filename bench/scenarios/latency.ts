@@ -1,8 +1,8 @@
+import { names } from '../against-bare.ts';
 import type { Bench } from '../bench.ts';
 import { trackEvents } from '../events.ts';
 import { roundAtBareRoute, roundAtService } from '../ingest-round.ts';
 import type { Round } from '../load.ts';
-import { singleEventsName } from './ingest.ts';
 
 /** How long a 202 takes at half of the highest rate, from the time at which the request was due. */
 export async function latency(bench: Bench): Promise<void> {
@@ -11,7 +11,7 @@ export async function latency(bench: Bench): Promise<void> {
   const round = { eventsPerRequest: 1, warmUpSeconds: quick ? 1 : 3, seconds: quick ? 3 : 20 };
   const body = (): (() => string) => trackEvents({ users: 10_000 });
   const highest =
-    report.median(singleEventsName) ?? (await roundAtService(bench, { ...round, body: body() })).perSecond;
+    report.median('ingest', names.someUsers) ?? (await roundAtService(bench, { ...round, body: body() })).perSecond;
   const perSecond = Math.round(highest / 2);
   const service: Round[] = [];
   const bare: Round[] = [];

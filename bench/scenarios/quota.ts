@@ -1,7 +1,6 @@
-import { queueEvents } from '../backlog.ts';
 import type { Bench } from '../bench.ts';
 import { until } from '../processes.ts';
-import { startService } from '../service.ts';
+import { queueEvents, startService } from '../service.ts';
 import { startSimulator } from '../simulator.ts';
 
 const limitPerMinute = 3600;

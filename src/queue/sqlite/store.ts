@@ -34,7 +34,7 @@ export function openStore(db: Database, options: StoreOptions) {
     if (seqs.length === 0) break;
     seqs.forEach((seq, index) => {
       const person = people.current(keys[index]!);
-      lanes.add(person, seq, isDevice(person), dues[index]!);
+      lanes.add(person, seq, isDevice(person), dues[index]);
     });
     after = seqs.at(-1)!;
   }

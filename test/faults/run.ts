@@ -1,0 +1,186 @@
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Test } from 'tap';
+import { request } from 'undici';
+import type { Simulator } from '../../src/simulator/simulator.ts';
+import { type Answer, type Service, startService, temporaryFolder, token, until } from '../service.ts';
+import { type Evidence, judge } from './judge.ts';
+import { arm, createPlan, type Plan } from './plan.ts';
+import { createRandom } from './random.ts';
+import { createWorkload, type Post, type Sent } from './workload.ts';
+
+/** What the judge says of one seed. */
+export type Verdict = { seed: number; objections: string[]; faults: number; acknowledged: number; ms: number };
+
+type Answered = Pick<Answer, 'status' | 'text' | 'body'>;
+
+const drainWithinMs = 45_000;
+const revokedForMs = 500;
+const triesEach = 200;
+
+/** One workload under one fault plan, from an empty database to an empty queue, and before the judge. */
+export async function runSeed(t: Test, seed: number): Promise<Verdict> {
+  const startedAt = performance.now();
+  const random = createRandom(seed);
+  const workload = createWorkload(random);
+  const plan = createPlan(random, seed);
+  const folder = temporaryFolder(t);
+  const open = (simulator?: Simulator): Promise<Service> =>
+    startService(t, {
+      databasePath: join(folder, 'queue.db'),
+      env: { INGEST_WAIT_MS: '1000' },
+      simulator: simulator ?? plan.simulator,
+    });
+
+  let service = await open();
+  const { simulator } = service;
+  let ready = Promise.resolve(service);
+  const acknowledgedAtMs = new Map<string, number>();
+  const troubles: string[] = [];
+  await prepare(simulator, workload.existing);
+  const first = simulator.calls.length;
+  arm(simulator, plan, seed);
+
+  async function send(post: Post): Promise<void> {
+    const answer = await tryUntilAnswered(post);
+    for (const [index, event] of post.events.entries()) {
+      const told = answer.body.events?.[index];
+      const isKept = told !== undefined && told.status !== 'rejected';
+      if (!isKept) troubles.push(`n ${event.n} was answered ${answer.status}: ${answer.text.slice(0, 300)}`);
+      else if (acknowledgedAtMs.has(event.messageId) && told.status !== 'duplicate')
+        troubles.push(`doubled: n ${event.n} was sent again and told to be ${told.status}`);
+      if (isKept && !acknowledgedAtMs.has(event.messageId)) acknowledgedAtMs.set(event.messageId, Date.now());
+    }
+  }
+
+  /** As Signal does: what was not answered, or asked to come again, is sent again as it was. */
+  async function tryUntilAnswered({ events, waits }: Post): Promise<Answered> {
+    for (let tries = 1; ; tries += 1) {
+      const { url } = await ready;
+      try {
+        const answer = await postOnce(
+          url,
+          events.map(({ body }) => body),
+          waits ? 'wait=1' : 'respond-async',
+        );
+        if (answer.status !== 429 && answer.status !== 503) return answer;
+      } catch (error) {
+        if (tries === triesEach) throw error;
+      }
+      await delay(10);
+    }
+  }
+
+  async function restart(): Promise<void> {
+    ready = service.stop().then(() => open(simulator));
+    service = await ready;
+  }
+
+  async function ledger(): Promise<Record<string, number>> {
+    const { text } = await service.get('/metrics');
+    const rows = text.matchAll(/^signal_intercom_ledger_events\{state="(\w+)"\} (\d+)$/gm);
+    return Object.fromEntries([...rows].map(([, state, count]) => [state, Number(count)]));
+  }
+
+  let isSent = false;
+  const isDrained = async (): Promise<boolean> => isSent && (await ledger())['queued'] === 0;
+
+  async function disturb({ restarts, revokedAt }: Plan): Promise<void> {
+    const reached = (calls: number) =>
+      until(`${calls} calls`, async () => simulator.calls.length - first >= calls || isDrained(), drainWithinMs);
+    for (const calls of restarts) {
+      await reached(calls);
+      await restart();
+    }
+    if (revokedAt === undefined) return;
+    await reached(revokedAt);
+    simulator.setTokens(['another-token']);
+    await delay(revokedForMs);
+    simulator.setTokens([token]);
+  }
+
+  const disturbed = disturb(plan);
+  await Promise.all(
+    workload.streams.map(async (posts) => {
+      for (const post of posts) await send(post);
+    }),
+  );
+  isSent = true;
+  await disturbed;
+  const state = await drain(isDrained, plan);
+  if (state !== undefined) troubles.push(state);
+
+  const told = await askAgain(service, workload.events);
+  const calls = simulator.calls.slice(first);
+  const evidence: Evidence = {
+    simulator,
+    calls,
+    events: workload.events,
+    acknowledgedAtMs,
+    told,
+    ledger: await ledger(),
+    faults: calls.filter(({ fault }) => fault !== undefined).length,
+    troubles,
+  };
+  const objections = judge(evidence);
+  await service.stop();
+  await simulator.close();
+  return {
+    seed,
+    objections,
+    faults: evidence.faults,
+    acknowledged: acknowledgedAtMs.size,
+    ms: performance.now() - startedAt,
+  };
+}
+
+/** On a connection of its own, which ends with it: a stop of the service then waits for nothing of the sender's. */
+async function postOnce(url: string, events: object[], prefer: string): Promise<Answered> {
+  const headers = { 'content-type': 'application/json', prefer };
+  const { statusCode, body } = await request(`${url}/ingest`, {
+    method: 'POST',
+    headers,
+    body: JSON.stringify(events),
+    reset: true,
+  });
+  const text = await body.text();
+  return { status: statusCode, text, body: JSON.parse(text) };
+}
+
+/** Events of a lead whose creation ended unknown wait for minutes: the judge says whether they may. */
+async function drain(isDrained: () => Promise<boolean>, { losesLeads }: Plan): Promise<string | undefined> {
+  try {
+    await until('the queue is empty', isDrained, losesLeads ? 20_000 : drainWithinMs);
+    return undefined;
+  } catch (error) {
+    return losesLeads ? undefined : String(error);
+  }
+}
+
+/** A repeat is answered with the first one's state. */
+async function askAgain(service: Service, events: Sent[]): Promise<Evidence['told']> {
+  const { body } = await service.post(
+    events.map((event) => event.body),
+    { prefer: 'respond-async' },
+  );
+  return new Map(
+    body.events.map(({ original }, index) => [
+      events[index]!.messageId,
+      original ? { status: original.status, reason: original.reason } : { status: 'unknown', reason: undefined },
+    ]),
+  );
+}
+
+/** Users that Intercom has from elsewhere. */
+async function prepare(simulator: Simulator, existing: { userId: string; archived: boolean }[]): Promise<void> {
+  const headers = { authorization: `Bearer ${token}`, accept: 'application/json', 'content-type': 'application/json' };
+  for (const { userId, archived } of existing) {
+    const body = JSON.stringify({ role: 'user', external_id: userId, name: 'Of old' });
+    await (await request(`${simulator.url}/contacts`, { method: 'POST', headers, body })).body.dump();
+    const id = simulator.contact(userId)?.id;
+    if (!archived) continue;
+    await (
+      await request(`${simulator.url}/contacts/${id}/archive`, { method: 'POST', headers, body: '{}' })
+    ).body.dump();
+  }
+}

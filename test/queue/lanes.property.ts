@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict';
+import * as fc from 'fast-check';
+import { createLanes } from '../../src/queue/sqlite/lanes.ts';
+import { createLinesModel, type Holder, isVisitor } from './lines-model.ts';
+
+/**
+ * The lanes against the naive lines, in any order of calls that the store makes. What the store never does is left
+ * out: a user is never joined to anybody, nobody is joined to a visitor, and of two people that are one by now only
+ * the one joined to is named again.
+ */
+export type LanesStep =
+  | { do: 'add' | 'insert' | 'discard'; pick: number }
+  | { do: 'join'; from: number; into: number }
+  | { do: 'take'; limit: number }
+  | { do: 'drop'; lease: number; count: number; from: number }
+  | { do: 'release'; lease: number; afterMs: number }
+  | { do: 'pass'; ms: number };
+
+const keys = ['a/anon:1', 'a/anon:2', 'a/anon:3', 'a/email:1', 'a/email:2', 'a/email:3', 'a/user:1', 'a/user:2'];
+const key = fc.nat(keys.length - 1);
+
+export const lanesSteps: fc.Arbitrary<LanesStep[]> = fc.array(
+  fc.oneof(
+    { weight: 6, arbitrary: fc.record({ do: fc.constant('add' as const), pick: key }) },
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        do: fc.constant('take' as const),
+        limit: fc.integer({ min: 1, max: 3 }),
+      }),
+    },
+    { weight: 4, arbitrary: fc.record({ do: fc.constant('join' as const), from: key, into: key }) },
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        do: fc.constant('drop' as const),
+        lease: fc.nat(5),
+        count: fc.integer({ min: 1, max: 3 }),
+        from: fc.constantFrom(0, 0, 0, 1),
+      }),
+    },
+    {
+      weight: 5,
+      arbitrary: fc.record({
+        do: fc.constant('release' as const),
+        lease: fc.nat(5),
+        afterMs: fc.constantFrom(0, 0, 1, 5, 100),
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        do: fc.constantFrom('insert' as const, 'discard' as const),
+        pick: fc.nat(9),
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.constantFrom(1, 4, 5, 200) }),
+    },
+  ),
+  { minLength: 1, maxLength: 60, size: 'max' },
+);
+
+export function walkLanes(path: LanesStep[]): void {
+  const lanes = createLanes();
+  const model = createLinesModel();
+  const keyOf = new Map<number, string>();
+  const dropped: number[] = [];
+  let open: { lane: number; holder: Holder; jobs: number[] }[] = [];
+  let nowMs = 1000;
+  let seq = 0;
+
+  function take(step: LanesStep): void {
+    if (step.do === 'add') {
+      const person = model.ownerOf(keys[step.pick]!);
+      seq += 1;
+      keyOf.set(seq, person);
+      lanes.add(person, seq, isVisitor(person));
+      model.add(person, seq);
+    } else if (step.do === 'insert') {
+      const [back] = dropped.splice(step.pick % Math.max(1, dropped.length), 1);
+      if (back === undefined) return;
+      const person = model.ownerOf(keyOf.get(back)!);
+      lanes.insert(person, back, isVisitor(person));
+      model.insert(person, back);
+    } else if (step.do === 'discard') {
+      const person = keys[step.pick % 3]!;
+      const line = model.line(person);
+      const gone = line[step.pick % Math.max(1, line.length)];
+      if (gone === undefined) return;
+      lanes.discard(person, gone);
+      model.drop(gone);
+    } else if (step.do === 'join') {
+      const from = model.ownerOf(keys[step.from]!);
+      const into = model.ownerOf(keys[step.into]!);
+      if (from === into || from.includes('user:') || isVisitor(into)) return;
+      lanes.join(from, into);
+      model.join(from, into);
+    } else if (step.do === 'take') lease(step.limit);
+    else if (step.do === 'drop') {
+      const lease = open[step.lease % Math.max(1, open.length)];
+      for (const job of lease?.jobs.splice(step.from, step.count) ?? []) {
+        lanes.drop(lease!.lane, job);
+        model.drop(job);
+        dropped.push(job);
+      }
+    } else if (step.do === 'release') {
+      const [lease] = open.splice(step.lease % Math.max(1, open.length), 1);
+      if (!lease) return;
+      const head = lease.jobs[0];
+      const dueAtMs = step.afterMs > 0 && head !== undefined ? nowMs + step.afterMs : 0;
+      lanes.release(lease.lane, dueAtMs);
+      model.release(lease.holder, head === undefined ? undefined : { seq: head, dueAtMs });
+    } else if (step.do === 'pass') nowMs += step.ms;
+  }
+
+  function lease(limit: number): number {
+    const taken = lanes.take(nowMs, limit).map((lane) => {
+      const [head] = lanes.head(lane, 1);
+      assert.ok(head !== undefined, 'somebody without jobs is never due');
+      return { lane, person: model.ownerOf(keyOf.get(head)!) };
+    });
+    model.judgeTaken(
+      taken.map(({ person }) => person),
+      limit,
+      nowMs,
+    );
+    for (const { lane, person } of taken) {
+      assert.deepEqual(lanes.head(lane, 1000), model.line(person), 'the jobs in order of acceptance');
+      assert.equal(lanes.size(lane), model.line(person).length);
+      open.push({ lane, holder: model.lease(person), jobs: model.line(person) });
+    }
+    return taken.length;
+  }
+
+  function look(): void {
+    model.judgeCounts(lanes.counts(), nowMs);
+    for (const name of keys) {
+      const person = model.ownerOf(name);
+      if (!model.isLeased(person)) assert.equal(lanes.lengthOf(person), model.line(person).length, person);
+    }
+  }
+
+  for (const step of path) {
+    take(step);
+    look();
+  }
+  // Nobody may be forgotten: when every lease and every wait is over, the lanes run empty.
+  while (open.length > 0) take({ do: 'release', lease: 0, afterMs: 0 });
+  nowMs += 1000;
+  while (lease(2) > 0) {
+    while (open.length > 0) {
+      take({ do: 'drop', lease: 0, count: 2, from: 0 });
+      take({ do: 'release', lease: 0, afterMs: 0 });
+    }
+    look();
+  }
+  assert.equal(lanes.nextDueAtMs(), Infinity);
+}

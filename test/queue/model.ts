@@ -1,0 +1,274 @@
+import assert from 'node:assert/strict';
+import type {
+  Consent,
+  EventState,
+  Lease,
+  NewEvent,
+  Progress,
+  QueueStats,
+  Receipt,
+  Retry,
+} from '../../src/queue/queue.ts';
+import { createLinesModel, type Holder, isVisitor } from './lines-model.ts';
+
+/**
+ * The queue's contract as arrays and maps. It is told what the engine answered, and says whether that was right.
+ *
+ * Taken from the engine's own documentation, since the contract leaves it open: an email stays with the first user
+ * that had it, a device goes to the user seen on it last; of two joined people with consents of the same time, the
+ * one joined to keeps its own; a consent that withholds nothing counts only after one that did.
+ */
+export type QueueModel = ReturnType<typeof createQueueModel>;
+
+export type OpenLease = {
+  lease: Lease;
+  holder: Holder;
+  person: string;
+  sources: string[];
+  ended: boolean;
+};
+
+type Accepted = {
+  event: NewEvent;
+  /** The key that it came with. */
+  key: string;
+  /** Whose it was when it ended. */
+  endedWith: string | null;
+  state: EventState;
+  attempts: number;
+  createdAtSeconds: number | null;
+};
+
+export function createQueueModel(options: { holdAnonymous: boolean }) {
+  const lines = createLinesModel();
+  /** By acceptance; the index is the job's number in the lines. */
+  const accepted: Accepted[] = [];
+  const records = new Map<string, string>();
+  const sources = new Map<string, Set<string>>();
+  const consents = new Map<string, Consent & { atMs: number }>();
+  let leases: OpenLease[] = [];
+
+  const byId = (id: string): number => accepted.findIndex(({ state }) => state.id === id);
+
+  function judgeEnqueued(events: NewEvent[], receipts: Receipt[]): void {
+    assert.equal(receipts.length, events.length, 'a receipt for each event');
+    for (const [index, event] of events.entries()) judgeReceipt(event, receipts[index]!);
+  }
+
+  function judgeReceipt(event: NewEvent, receipt: Receipt): void {
+    const known = accepted.find(
+      (other) => other.event.messageId === event.messageId && other.event.installation === event.installation,
+    );
+    if (known) {
+      assert.ok(receipt.duplicate, `${event.messageId} is a duplicate`);
+      assert.equal(receipt.id, known.state.id);
+      judgeState(known, receipt.original);
+      return;
+    }
+    const status = event.filtered === null ? 'queued' : 'filtered';
+    assert.deepEqual(receipt, { duplicate: false, id: receipt.id, status, reason: event.filtered });
+    assert.equal(byId(receipt.id), -1, 'an id is given once');
+    const person = personOf(event);
+    rememberConsent(person, event);
+    const state = {
+      id: receipt.id,
+      status,
+      reason: event.filtered,
+      intercomStatus: null,
+      calls: 0,
+    } as const;
+    accepted.push({
+      event,
+      key: person,
+      endedWith: null,
+      state,
+      attempts: 0,
+      createdAtSeconds: null,
+    });
+    if (status === 'queued') lines.add(person, accepted.length - 1);
+  }
+
+  function personOf({ installation, userId, email, anonymousId }: NewEvent): string {
+    const user = userId === null ? null : `${installation}/user:${userId}`;
+    const mail = email === null ? null : `${installation}/email:${email}`;
+    const device = anonymousId === null ? null : `${installation}/anon:${anonymousId}`;
+    const person = lines.ownerOf(user ?? mail ?? device ?? `${installation}/anon:`);
+    if (mail !== null) tie(mail, person);
+    if (device !== null && options.holdAnonymous) tie(device, person);
+    return person;
+  }
+
+  function tie(key: string, person: string): void {
+    const owner = lines.ownerOf(key);
+    if (owner === person) return;
+    if (!isUser(owner)) join(owner, person);
+    else if (isVisitor(key) && isUser(person)) lines.give(key, person);
+  }
+
+  function join(from: string, into: string): void {
+    const all = sources.get(into) ?? new Set();
+    for (const source of [from, ...(sources.get(from) ?? [])]) all.add(source);
+    sources.set(into, all);
+    const consent = consents.get(from);
+    if (consent && consent.atMs > (consents.get(into)?.atMs ?? -Infinity)) consents.set(into, consent);
+    lines.join(from, into);
+  }
+
+  function rememberConsent(person: string, { consent, atMs, receivedAtMs }: NewEvent): void {
+    if (consent === null) return;
+    const before = consents.get(person);
+    if (!before && consent.functional && consent.marketing) return;
+    const time = Math.min(atMs, receivedAtMs);
+    if (time >= (before?.atMs ?? -Infinity)) consents.set(person, { ...consent, atMs: time });
+  }
+
+  function judgeLeased(given: Lease[], limits: { people: number; jobsEach: number }, nowMs: number): OpenLease[] {
+    const people = given.map(({ installation, person }) => `${installation}/${person}`);
+    lines.judgeTaken(people, limits.people, nowMs);
+    for (const [index, lease] of given.entries()) {
+      const person = people[index]!;
+      assert.deepEqual({ ...lease, joined: lease.joined.toSorted() }, expectedLease(lease, person, limits));
+      const own = [...(sources.get(person) ?? [])];
+      leases.push({ lease, holder: lines.lease(person), person, sources: own, ended: false });
+    }
+    assert.equal(new Set(leases.map(({ lease }) => lease.token)).size, leases.length, 'a token is given once');
+    return leases.slice(leases.length - given.length);
+  }
+
+  function expectedLease(given: Lease, person: string, { jobsEach }: { jobsEach: number }): Lease {
+    const line = lines.line(person);
+    const slash = person.indexOf('/');
+    return {
+      installation: person.slice(0, slash),
+      person: person.slice(slash + 1),
+      record: records.get(person) ?? null,
+      joined: [...(sources.get(person) ?? [])].flatMap((source) => records.get(source) ?? []).toSorted(),
+      consent: consents.get(person) ?? null,
+      jobs: line.slice(0, jobsEach).map((seq, index) => {
+        const { event, state, attempts, createdAtSeconds, key, endedWith } = accepted[seq]!;
+        return {
+          id: state.id,
+          attempt: attempts + 1,
+          receivedAtMs: event.receivedAtMs,
+          atMs: event.atMs,
+          createdAtSeconds,
+          // Whether a redriven job still tells it is left open.
+          wasHeld: endedWith === null ? isVisitor(key) : given.jobs[index]?.wasHeld === true,
+          payload: event.payload,
+        };
+      }),
+      more: line.length > jobsEach,
+      token: given.token,
+    };
+  }
+
+  function settled(open: OpenLease, progress: Progress): void {
+    if (open.ended) return;
+    for (const { id, createdAtSeconds } of progress.chosen ?? []) {
+      const job = accepted[byId(id)]!;
+      if (job.state.status === 'queued') job.createdAtSeconds = createdAtSeconds;
+    }
+    for (const { id, status, reason, attempt } of progress.done) {
+      const seq = byId(id);
+      if (!inFlight(open).includes(id)) continue;
+      accepted[seq]!.endedWith = open.holder.person;
+      accepted[seq]!.state = {
+        id,
+        status,
+        reason,
+        intercomStatus: attempt.intercomStatus,
+        calls: attempt.calls,
+      };
+      lines.drop(seq);
+      open.lease = { ...open.lease, jobs: open.lease.jobs.filter((job) => job.id !== id) };
+    }
+    for (const { key, record } of progress.shared ?? []) records.set(`${open.lease.installation}/${key}`, record);
+    if (progress.record === undefined) return;
+    records.set(open.person, progress.record);
+    for (const source of open.sources) records.delete(source);
+    open.sources = [];
+  }
+
+  /** The jobs of a lease that have not ended yet. */
+  function inFlight(open: OpenLease): string[] {
+    return open.lease.jobs.map(({ id }) => id);
+  }
+
+  function released(open: OpenLease, retry: Retry | undefined, nowMs: number): void {
+    if (open.ended) return;
+    open.ended = true;
+    const seq = retry ? byId(retry.id) : -1;
+    if (!retry) lines.release(open.holder);
+    else {
+      if (retry.countAttempt) accepted[seq]!.attempts += 1;
+      lines.release(open.holder, { seq, dueAtMs: retry.afterMs > 0 ? nowMs + retry.afterMs : 0 });
+    }
+  }
+
+  function judgeRedriven(ids: string[], count: number): void {
+    const dead = [...new Set(ids)].filter((id) => accepted[byId(id)]?.state.status === 'dead');
+    assert.equal(count, dead.length, 'redriven');
+    for (const id of dead) {
+      const job = accepted[byId(id)]!;
+      job.state = { id, status: 'queued', reason: null, intercomStatus: null, calls: 0 };
+      job.attempts = 0;
+      lines.insert(lines.ownerOf(job.endedWith ?? job.key), byId(id));
+    }
+  }
+
+  function restarted(): void {
+    for (const open of leases) open.ended = true;
+    leases = [];
+    lines.restart();
+  }
+
+  function judgeState(known: Accepted, state: EventState | undefined): void {
+    // What a queued event tells of its failed attempts is left open.
+    const expected = known.attempts > 0 && known.state.status === 'queued' ? { ...state, ...pick(known) } : known.state;
+    assert.deepEqual(state, expected, `the state of ${known.event.messageId}`);
+  }
+
+  function judgeStates(states: Map<string, EventState>): void {
+    assert.equal(states.size, accepted.length, 'every accepted event has a state');
+    for (const known of accepted) judgeState(known, states.get(known.state.id));
+  }
+
+  function judgeStats(stats: QueueStats, nowMs: number): void {
+    const count = (status: string): number => accepted.filter(({ state }) => state.status === status).length;
+    const { delivered, filtered, dead, queued, people, waiting, leased, held, oldestQueuedAtMs } = stats;
+    assert.deepEqual(
+      { accepted: stats.accepted, delivered, filtered, dead, queued, oldestQueuedAtMs },
+      {
+        accepted: accepted.length,
+        delivered: count('delivered'),
+        filtered: count('filtered'),
+        dead: count('dead'),
+        queued: count('queued'),
+        oldestQueuedAtMs: accepted.find(({ state }) => state.status === 'queued')?.event.receivedAtMs ?? null,
+      },
+    );
+    lines.judgeCounts({ jobs: queued, people, waiting, leased, held }, nowMs);
+  }
+
+  return {
+    judgeEnqueued,
+    judgeLeased,
+    settled,
+    released,
+    judgeRedriven,
+    restarted,
+    judgeStates,
+    judgeStats,
+    ids: (): string[] => accepted.map(({ state }) => state.id),
+    /** All of this life of the engine, the ended ones too. */
+    leases: (): OpenLease[] => leases,
+    record: (key: string): string | null => records.get(key) ?? null,
+  };
+}
+
+const isUser = (person: string): boolean => person.includes('/user:');
+const pick = ({ state }: Accepted) => ({
+  id: state.id,
+  status: state.status,
+  reason: state.reason,
+});

@@ -1,0 +1,118 @@
+import * as fc from 'fast-check';
+
+/** What a run may do. Numbers choose among what is there when the step comes, so that a shrunk run still makes sense. */
+export type Step =
+  | Write
+  | { do: 'together'; writes: Write[] }
+  | { do: 'lease'; people: number; jobsEach: number }
+  | { do: 'pass'; ms: number }
+  | { do: 'fail' }
+  | { do: 'crash' }
+  | { do: 'reopen' };
+
+export type Write =
+  | { do: 'enqueue'; events: SmallEvent[] }
+  | ({ do: 'settle'; lease: number } & Settling)
+  | { do: 'release'; lease: number; retry: { afterMs: number; countAttempt: boolean } | null }
+  | { do: 'redrive'; picks: number[] };
+
+export type Settling = {
+  count: number;
+  status: Status;
+  record: boolean;
+  shared: boolean;
+  chosen: boolean;
+};
+type Status = 'delivered' | 'filtered' | 'dead';
+export type SmallEvent = {
+  installation: string;
+  messageId: number;
+  user: number | null;
+  email: number | null;
+  device: number | null;
+  filtered: boolean;
+  consent: { functional: boolean; marketing: boolean; agoMs: number } | null;
+};
+
+const few = fc.option(fc.nat(2));
+const smallEvent: fc.Arbitrary<SmallEvent> = fc.record({
+  installation: fc.constantFrom('a', 'a', 'a', 'b'),
+  messageId: fc.nat(60),
+  user: few,
+  email: few,
+  device: few,
+  filtered: fc.nat(9).map((n) => n === 0),
+  consent: fc.option(
+    fc.record({
+      functional: fc.boolean(),
+      marketing: fc.boolean(),
+      agoMs: fc.integer({ min: -5, max: 20 }),
+    }),
+    { freq: 3 },
+  ),
+});
+
+const enqueue = fc.record({
+  do: fc.constant('enqueue' as const),
+  events: fc.array(smallEvent, { minLength: 1, maxLength: 4 }),
+});
+const settle = fc.record({
+  do: fc.constant('settle' as const),
+  lease: fc.nat(20),
+  count: fc.nat(3),
+  status: fc.constantFrom<Status>('delivered', 'filtered', 'dead', 'dead'),
+  record: fc.boolean(),
+  shared: fc.boolean(),
+  chosen: fc.boolean(),
+});
+const retry = fc.record({ afterMs: fc.constantFrom(0, 3, 60_000), countAttempt: fc.boolean() });
+const release = fc.record({
+  do: fc.constant('release' as const),
+  lease: fc.nat(20),
+  retry: fc.option(retry),
+});
+const redrive = fc.record({
+  do: fc.constant('redrive' as const),
+  picks: fc.array(fc.nat(60), { minLength: 1, maxLength: 4 }),
+});
+/** A retry is of a job that has not ended; whether it has, is not known among ops that are handed over at once. */
+const releaseAtOnce = release.map((step) => ({ ...step, retry: null }));
+
+export const steps: fc.Arbitrary<Step[]> = fc.array(
+  fc.oneof(
+    { weight: 6, arbitrary: enqueue },
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        do: fc.constant('lease' as const),
+        people: fc.integer({ min: 1, max: 4 }),
+        jobsEach: fc.integer({ min: 1, max: 3 }),
+      }),
+    },
+    { weight: 5, arbitrary: settle },
+    { weight: 5, arbitrary: release },
+    { weight: 2, arbitrary: redrive },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        do: fc.constant('together' as const),
+        writes: fc.array(fc.oneof(enqueue, settle, releaseAtOnce, redrive), {
+          minLength: 2,
+          maxLength: 5,
+        }),
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        do: fc.constant('pass' as const),
+        ms: fc.constantFrom(1, 2, 3, 1000, 60_000),
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom({ do: 'fail' as const }, { do: 'crash' as const }, { do: 'reopen' as const }),
+    },
+  ),
+  { minLength: 1, maxLength: 40, size: 'max' },
+);
