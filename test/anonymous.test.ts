@@ -99,10 +99,33 @@ t.test('without a device id there is nothing to recognise: missing external_id o
   t.match(body.detail, /missing external_id or email/);
 });
 
+t.test('a device that changes hands takes nothing of its first user along', async (t) => {
+  const queue = await openSqliteQueue({ path: join(temporaryFolder(t), 'queue.db'), holdAnonymous: true });
+  t.teardown(() => queue.close());
+  const event = (messageId: string, userId: string | null) => ({ ...visit(0), messageId, userId });
+  await queue.enqueue([event('m1', null), event('m2', 'u-0'), event('m3', 'u-1')]);
+  const leases = await queue.lease({ people: 9, jobsEach: 9 });
+  t.strictSame(
+    leases.map(({ person, jobs }) => [person, jobs.length]),
+    [
+      ['user:u-0', 2],
+      ['user:u-1', 1],
+    ],
+  );
+});
+
 t.test('what one visitor leaves waiting is bounded', async (t) => {
   const queue = await openSqliteQueue({ path: join(temporaryFolder(t), 'queue.db'), holdAnonymous: true });
   t.teardown(() => queue.close());
-  const event = (n: number) => ({
+  const receipts = await queue.enqueue(Array.from({ length: 501 }, (_, n) => visit(n)));
+  t.match(receipts.at(-2), { status: 'queued' });
+  t.match(receipts.at(-1), { status: 'filtered', reason: 'never_identified' });
+  t.match(await queue.stats(), { queued: 500, filtered: 1, held: 1 });
+  t.strictSame(await queue.lease({ people: 10, jobsEach: 10 }), []);
+});
+
+function visit(n: number) {
+  return {
     installation: 'default',
     messageId: `m-${n}`,
     type: 'page',
@@ -116,10 +139,5 @@ t.test('what one visitor leaves waiting is bounded', async (t) => {
     decision: '{}',
     consent: null,
     filtered: null,
-  });
-  const receipts = await queue.enqueue(Array.from({ length: 501 }, (_, n) => event(n)));
-  t.match(receipts.at(-2), { status: 'queued' });
-  t.match(receipts.at(-1), { status: 'filtered', reason: 'never_identified' });
-  t.match(await queue.stats(), { queued: 500, filtered: 1, held: 1 });
-  t.strictSame(await queue.lease({ people: 10, jobsEach: 10 }), []);
-});
+  };
+}

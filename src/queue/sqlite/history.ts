@@ -52,7 +52,7 @@ export function createHistory(parts: {
   }
 
   function redrive(ids: string[]): number {
-    const seqs = ids.map(seqOf).filter((seq) => sql.settled.get(seq)?.status === 'dead');
+    const seqs = [...new Set(ids)].map(seqOf).filter((seq) => sql.settled.get(seq)?.status === 'dead');
     for (const seq of seqs) {
       const row = sql.dead.get(seq);
       sql.deleteSettled.run(seq);

@@ -19,6 +19,8 @@ type Held = {
   sources: string[];
   /** By seq, the attempts counted so far. */
   attempts: Map<number, number>;
+  /** Its release is part of the running transaction: what comes after it in the same one comes too late. */
+  isEnding: boolean;
 };
 
 export function createLeases(parts: {
@@ -55,7 +57,7 @@ export function createLeases(parts: {
     tokens += 1;
     const token = String(tokens);
     const attempts = new Map(own.map((row) => [Number(row.seq), Number(row.attempts)]));
-    leases.set(token, { lane, person, sources, attempts });
+    leases.set(token, { lane, person, sources, attempts, isEnding: false });
     const slash = person.indexOf('/');
     return {
       installation: person.slice(0, slash),
@@ -73,7 +75,7 @@ export function createLeases(parts: {
 
   function settle(token: string, progress: Progress, nowMs: number): void {
     const held = leases.get(token);
-    if (!held) return;
+    if (!held || held.isEnding) return;
     for (const { id, createdAtSeconds } of progress.chosen ?? []) sql.setCreatedAt.run(createdAtSeconds, seqOf(id));
     for (const done of progress.done) settleJob(held, done, nowMs);
     const installation = held.person.slice(0, held.person.indexOf('/'));
@@ -107,7 +109,11 @@ export function createLeases(parts: {
 
   function release(token: string, retry: Retry | undefined, nowMs: number): void {
     const held = leases.get(token);
-    if (!held) return;
+    if (!held || held.isEnding) return;
+    held.isEnding = true;
+    transaction.afterRollback(() => {
+      held.isEnding = false;
+    });
     const dueAtMs = retry && retry.afterMs > 0 ? nowMs + Math.ceil(retry.afterMs) : 0;
     const seq = retry ? seqOf(retry.id) : Number.NaN;
     const attempts = held.attempts.get(seq);

@@ -20,6 +20,7 @@ export type People = {
 export function openPeople(db: Database, ties: { devices: boolean }): People {
   const select = db.prepare('SELECT person FROM alias WHERE key = ?');
   const upsert = db.prepare('INSERT INTO alias VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET person = excluded.person');
+  const keepJobs = db.prepare("UPDATE job SET person = ? WHERE person = ? AND instr(person, '/anon:') > 0");
   const known = new LRUCache<string, string>({ max: 50_000 });
   const nobody = '';
 
@@ -65,7 +66,10 @@ export function openPeople(db: Database, ties: { devices: boolean }): People {
     const owner = current(key);
     if (owner === person) return;
     if (isUser(owner)) {
-      if (isDevice(key) && isUser(person)) setAlias(key, person);
+      if (isDevice(key) && isUser(person)) {
+        keepJobs.run(owner, key); // what the device did before belongs to whom it belonged to then
+        setAlias(key, person);
+      }
       return;
     }
     setAlias(owner, person);

@@ -10,6 +10,8 @@ export type Transaction = {
   rollback(): void;
   /** Runs once the data is durable; in the order of the calls. */
   afterCommit(effect: () => void): void;
+  /** Takes back what the transaction has noted in memory for its own later steps. */
+  afterRollback(undo: () => void): void;
   count(state: CountedState, by: number): void;
   totals(): Readonly<Totals>;
 };
@@ -26,10 +28,12 @@ export function createTransaction(db: Database): Transaction {
   for (const state of states)
     totals[state] = Number(db.prepare('SELECT n FROM total WHERE name = ?').get(state)?.n ?? 0);
   let effects: (() => void)[] = [];
+  let undos: (() => void)[] = [];
   let delta = zero();
 
   function forget(): void {
     effects = [];
+    undos = [];
     delta = zero();
   }
 
@@ -48,8 +52,10 @@ export function createTransaction(db: Database): Transaction {
       } catch {
         // SQLite has rolled back by itself, as it does when the disk is full.
       }
+      for (const undo of undos) undo();
       forget();
     },
+    afterRollback: (undo) => void undos.push(undo),
     afterCommit: (effect) => void effects.push(effect),
     count(state, by) {
       delta[state] += by;
