@@ -1,8 +1,8 @@
 import type { Test } from 'tap';
-import type { Attempt, Lease, NewEvent, Queue, Retry } from '../../src/queue/queue.ts';
+import type { Attempt, Job, Lease, NewEvent, Queue, Retry } from '../../src/queue/queue.ts';
 
 /** What every engine must keep of the queue's contract. `open` opens the same storage again after a close. */
-export type OpenEngine = (t: Test) => { open(): Promise<Queue> };
+export type OpenEngine = (t: Test, options: { holdAnonymous: boolean }) => { open(): Promise<Queue> };
 
 const attempt: Attempt = { intercomStatus: 202, calls: 1, ms: 3, exchange: null };
 const all = { people: 100, jobsEach: 100 };
@@ -11,9 +11,10 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
   const withQueue = (
     title: string,
     check: (t: Test, queue: Queue, reopen: () => Promise<Queue>) => Promise<void>,
+    options = { holdAnonymous: false },
   ): void => {
     void t.test(title, async (t) => {
-      const engine = openEngine(t);
+      const engine = openEngine(t, options);
       let queue = await engine.open();
       t.teardown(() => queue.close());
       await check(t, queue, async () => {
@@ -111,6 +112,74 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
     t.match(await leaseWhenDue(queue), { person: 'user:u', jobs: [{ attempt: 2 }, { attempt: 1 }] });
   });
 
+  withQueue(
+    'an earlier job goes in front of one that waits for its retry, which waits for its time all the same',
+    async (t, queue, reopen) => {
+      const [first] = await queue.enqueue([event('u', '1'), event('u', '2'), event('u', '3')]);
+      const [head] = await queue.lease({ people: 1, jobsEach: 1 });
+      await queue.settle(head!, { done: [{ id: first!.id, status: 'dead', reason: 'invalid_request', attempt }] });
+      await queue.release(head!);
+      const [second] = await queue.lease(all);
+      await queue.release(second!, { ...retry(second!), afterMs: 600_000 });
+      await queue.redrive([first!.id]);
+      const [redriven] = await queue.lease(all);
+      t.strictSame(payloads(redriven), ['1']);
+      t.ok(redriven!.more);
+      await settleAll(queue, redriven!);
+      t.strictSame(await queue.lease(all), []);
+      t.match(await queue.stats(), { waiting: 1, queued: 2 });
+      t.strictSame(await (await reopen()).lease(all), [], 'also after a reopening');
+    },
+  );
+
+  withQueue('a job that waits for its retry does so in the line of whom its person is joined to', async (t, queue) => {
+    await queue.enqueue([event('u', '1'), byEmail('e@x', '2'), event('u', '3')]);
+    const lead = (await queue.lease(all)).find(({ person }) => person === 'email:e@x')!;
+    await queue.release(lead, { ...retry(lead), afterMs: 600_000 });
+    await queue.enqueue([{ ...event('v', '4'), email: 'e@x' }]);
+    t.strictSame(await queue.lease(all), [], 'what follows it waits with it');
+  });
+
+  withQueue('a retry of a later job makes those before it wait, too', async (t, queue, reopen) => {
+    await queue.enqueue([event('u', '1'), event('u', '2'), event('u', '3')]);
+    const [lease] = await queue.lease(all);
+    await queue.release(lease!, { ...retry(lease!), id: lease!.jobs[1]!.id, afterMs: 600_000 });
+    t.strictSame(await queue.lease(all), []);
+    t.strictSame(await (await reopen()).lease(all), [], 'also after a reopening');
+  });
+
+  withQueue(
+    "an event tells Intercom's last answer and the calls of all its attempts, also while it is queued",
+    async (t, queue) => {
+      const [receipt] = await queue.enqueue([event('u', '1')]);
+      const told = async () => {
+        const { events } = await queue.find({}, { limit: 1, before: null });
+        const state = (await queue.states([receipt!.id])).get(receipt!.id);
+        for (const other of [events[0], await queue.detail(receipt!.id)]) t.match(other, { ...state });
+        return events[0];
+      };
+      for (const [intercomStatus, calls] of [
+        [500, 2],
+        [503, 1],
+      ] as const) {
+        const [lease] = await queue.lease(all);
+        await queue.release(lease!, { ...retry(lease!), attempt: { ...attempt, intercomStatus, calls } });
+      }
+      t.match(await told(), { status: 'queued', intercomStatus: 503, calls: 3, attempts: 2 });
+      const [lease] = await queue.lease(all);
+      const done = { id: receipt!.id, status: 'dead' as const, reason: 'invalid_request' };
+      await queue.settle(lease!, { done: [{ ...done, attempt: { ...attempt, intercomStatus: 400 } }] });
+      await queue.release(lease!);
+      t.match(await told(), { status: 'dead', intercomStatus: 400, calls: 4, attempts: 3 });
+      await queue.redrive([receipt!.id]);
+      t.match(await told(), { status: 'queued', intercomStatus: null, calls: 0, attempts: 0 }, 'begins anew');
+      const [again] = await queue.lease(all);
+      t.match(again, { jobs: [{ attempt: 1 }] });
+      await settleAll(queue, again!);
+      t.match(await told(), { status: 'delivered', intercomStatus: 202, calls: 1, attempts: 1 });
+    },
+  );
+
   withQueue('a hold gives the person back without counting an attempt', async (t, queue) => {
     await queue.enqueue([event('u', '1')]);
     const [lease] = await queue.lease(all);
@@ -181,6 +250,51 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
     await queue.enqueue([byEmail('e@x', '5')]);
     t.match(await queue.lease(all), [{ person: 'user:u', record: '{"user":true}', joined: [] }]);
   });
+
+  withQueue(
+    'a record that comes after the person was joined is handed on, though no job was left',
+    async (t, queue) => {
+      const [receipt] = await queue.enqueue([byEmail('e@x', '1')]);
+      const [lead] = await queue.lease(all);
+      await queue.settle(lead!, { done: [{ id: receipt!.id, status: 'delivered', reason: null, attempt }] });
+      await queue.enqueue([{ ...event('u', '2'), email: 'e@x' }]);
+      await queue.settle(lead!, { done: [], record: '{"lead":true}' });
+      await queue.release(lead!);
+      t.match(await queue.lease(all), [{ person: 'user:u', joined: ['{"lead":true}'] }]);
+    },
+  );
+
+  withQueue(
+    "what a visitor did before the login stays known as such, after a redrive and on the next user's device",
+    async (t, queue, reopen) => {
+      const visit = (messageId: string): NewEvent => ({ ...event('', messageId), userId: null, anonymousId: 'd' });
+      const wasHeld = (lease: Lease | undefined) => lease?.jobs.map((job) => [payloadOf(job), job.wasHeld]);
+      const receipts = await queue.enqueue([visit('1'), visit('2'), { ...event('u', '3'), anonymousId: 'd' }]);
+      const [lease] = await queue.lease(all);
+      const held = [
+        ['1', true],
+        ['2', true],
+        ['3', false],
+      ];
+      t.strictSame(wasHeld(lease), held);
+      const done = { id: receipts[0]!.id, status: 'dead' as const, reason: 'invalid_request', attempt };
+      await queue.settle(lease!, { done: [done] });
+      await queue.release(lease!);
+      await queue.redrive([done.id]);
+      await queue.enqueue([{ ...event('v', '4'), anonymousId: 'd' }, visit('5')]);
+      const [ofU, ofV] = await (await reopen()).lease(all);
+      t.strictSame(wasHeld(ofU), held);
+      t.strictSame(
+        wasHeld(ofV),
+        [
+          ['4', false],
+          ['5', false],
+        ],
+        'a known device waits for nothing',
+      );
+    },
+    { holdAnonymous: true },
+  );
 
   withQueue('two userIds are never joined, and a shared email stays with the first', async (t, queue) => {
     await queue.enqueue([
@@ -281,8 +395,10 @@ function byEmail(email: string, messageId: string): NewEvent {
 }
 
 function payloads(lease: Lease | undefined): unknown[] {
-  return (lease?.jobs ?? []).map(({ payload }) => JSON.parse(payload).n);
+  return (lease?.jobs ?? []).map(payloadOf);
 }
+
+const payloadOf = ({ payload }: Job): unknown => JSON.parse(payload).n;
 
 async function settleAll(queue: Queue, lease: Lease, record?: string): Promise<void> {
   await queue.settle(lease, {

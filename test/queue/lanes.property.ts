@@ -13,7 +13,7 @@ export type LanesStep =
   | { do: 'join'; from: number; into: number }
   | { do: 'take'; limit: number }
   | { do: 'drop'; lease: number; count: number; from: number }
-  | { do: 'release'; lease: number; afterMs: number }
+  | { do: 'release'; lease: number; count: number; afterMs: number }
   | { do: 'pass'; ms: number };
 
 const keys = ['a/anon:1', 'a/anon:2', 'a/anon:3', 'a/email:1', 'a/email:2', 'a/email:3', 'a/user:1', 'a/user:2'];
@@ -44,6 +44,7 @@ export const lanesSteps: fc.Arbitrary<LanesStep[]> = fc.array(
       arbitrary: fc.record({
         do: fc.constant('release' as const),
         lease: fc.nat(5),
+        count: fc.constantFrom(1, 1, 2),
         afterMs: fc.constantFrom(0, 0, 1, 5, 100),
       }),
     },
@@ -83,7 +84,7 @@ export function walkLanes(path: LanesStep[]): void {
       if (back === undefined) return;
       const person = model.ownerOf(keyOf.get(back)!);
       lanes.insert(person, back, isVisitor(person));
-      model.insert(person, back);
+      model.add(person, back);
     } else if (step.do === 'discard') {
       const person = keys[step.pick % 3]!;
       const line = model.line(person);
@@ -108,16 +109,17 @@ export function walkLanes(path: LanesStep[]): void {
     } else if (step.do === 'release') {
       const [lease] = open.splice(step.lease % Math.max(1, open.length), 1);
       if (!lease) return;
-      const head = lease.jobs[0];
-      const dueAtMs = step.afterMs > 0 && head !== undefined ? nowMs + step.afterMs : 0;
-      lanes.release(lease.lane, dueAtMs);
-      model.release(lease.holder, head === undefined ? undefined : { seq: head, dueAtMs });
+      const dueAtMs = step.afterMs > 0 ? nowMs + step.afterMs : 0;
+      const seqs = lease.jobs.slice(0, step.count);
+      lanes.postpone(lease.lane, new Set(seqs), dueAtMs);
+      lanes.release(lease.lane);
+      model.release(lease.holder, { seqs, dueAtMs });
     } else if (step.do === 'pass') nowMs += step.ms;
   }
 
   function lease(limit: number): number {
     const taken = lanes.take(nowMs, limit).map((lane) => {
-      const [head] = lanes.head(lane, 1);
+      const [head] = lanes.head(lane, 1, nowMs);
       assert.ok(head !== undefined, 'somebody without jobs is never due');
       return { lane, person: model.ownerOf(keyOf.get(head)!) };
     });
@@ -127,9 +129,10 @@ export function walkLanes(path: LanesStep[]): void {
       nowMs,
     );
     for (const { lane, person } of taken) {
-      assert.deepEqual(lanes.head(lane, 1000), model.line(person), 'the jobs in order of acceptance');
+      const jobs = model.dueLine(person, nowMs);
+      assert.deepEqual(lanes.head(lane, 1000, nowMs), jobs, 'the jobs in order of acceptance');
       assert.equal(lanes.size(lane), model.line(person).length);
-      open.push({ lane, holder: model.lease(person), jobs: model.line(person) });
+      open.push({ lane, holder: model.lease(person), jobs });
     }
     return taken.length;
   }
@@ -147,12 +150,12 @@ export function walkLanes(path: LanesStep[]): void {
     look();
   }
   // Nobody may be forgotten: when every lease and every wait is over, the lanes run empty.
-  while (open.length > 0) take({ do: 'release', lease: 0, afterMs: 0 });
+  while (open.length > 0) take({ do: 'release', lease: 0, count: 0, afterMs: 0 });
   nowMs += 1000;
   while (lease(2) > 0) {
     while (open.length > 0) {
       take({ do: 'drop', lease: 0, count: 2, from: 0 });
-      take({ do: 'release', lease: 0, afterMs: 0 });
+      take({ do: 'release', lease: 0, count: 0, afterMs: 0 });
     }
     look();
   }

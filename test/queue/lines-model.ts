@@ -7,22 +7,19 @@ import assert from 'node:assert/strict';
  * turn out to be one, jobs and leases change their person. A key that is given to somebody else (a device to its next
  * user) takes no jobs along: they are those of the person that they had been joined to.
  *
- * The contract promises that a retry makes its person wait. It doesn't say what becomes of the wait when an earlier
- * job gets in front of it (by a join or a redrive), or when the person is joined while in flight: then both
- * waiting and being due are right (`either`), until the time has come in any case.
+ * A retry's wait is that of the jobs that it was for: while the first of a line waits, so does its person, and nobody
+ * is handed a job that waits, nor one behind it. An earlier job that comes in front (by a join or a redrive) is due.
  */
 export type LinesModel = ReturnType<typeof createLinesModel>;
 
 export type Holder = { person: string };
-export type Retried = { seq: number; dueAtMs: number };
+export type Retried = { seqs: number[]; dueAtMs: number };
 
-type QueuedJob = { seq: number; person: string; dueAtMs: number; mayForgetWait: boolean };
+type QueuedJob = { seq: number; person: string; dueAtMs: number };
 
 export function createLinesModel() {
   const owners = new Map<string, string>();
   const holders = new Set<Holder>();
-  /** Until when a person may be kept waiting for what is not the head of the line any more. */
-  const mayWaitUntil = new Map<string, number>();
   /** Who was due at which call of `judgeTaken`, and had to stay: these go first. */
   const passedOver = new Map<string, number>();
   let jobs: QueuedJob[] = [];
@@ -43,33 +40,12 @@ export function createLinesModel() {
     for (const held of [...jobs, ...holders]) if (held.person === from) held.person = into;
     passedOver.delete(from);
     passedOver.set(into, Number.NaN); // which of the two places counts, is left open
-    mayWaitUntil.set(into, Math.max(mayWaitUntil.get(from) ?? 0, mayWaitUntil.get(into) ?? 0));
-    disturb(into);
   }
 
+  /** A new job, or one that comes back to its place. */
   function add(person: string, seq: number): void {
-    jobs.push({ seq, person, dueAtMs: 0, mayForgetWait: false });
+    jobs.push({ seq, person, dueAtMs: 0 });
     jobs.sort((a, b) => a.seq - b.seq);
-    weakenBehindHeads();
-  }
-
-  /** A job that comes back to its place. */
-  function insert(person: string, seq: number): void {
-    add(person, seq);
-    disturb(person);
-  }
-
-  function disturb(person: string): void {
-    const line = lineOf(person);
-    if (isLeased(person)) {
-      for (const job of line) job.mayForgetWait = true;
-      mayWaitUntil.set(person, Math.max(mayWaitUntil.get(person) ?? 0, ...line.map(({ dueAtMs }) => dueAtMs)));
-    }
-    weakenBehindHeads();
-  }
-
-  function weakenBehindHeads(): void {
-    for (const person of people()) for (const job of lineOf(person).slice(1)) job.mayForgetWait = true;
   }
 
   function drop(seq: number): void {
@@ -79,50 +55,43 @@ export function createLinesModel() {
   function lease(person: string): Holder {
     const holder = { person };
     holders.add(holder);
-    mayWaitUntil.delete(person);
     passedOver.delete(person);
     return holder;
   }
 
   function release(holder: Holder, retried?: Retried): void {
-    if (!holders.delete(holder)) return;
-    const { person } = holder;
-    const job = jobs.find(({ seq }) => seq === retried?.seq);
-    if (!job || !retried) return;
-    job.dueAtMs = retried.dueAtMs;
-    job.mayForgetWait = isLeased(person);
-    if (isLeased(person) || lineOf(person)[0] !== job)
-      mayWaitUntil.set(person, Math.max(mayWaitUntil.get(person) ?? 0, retried.dueAtMs));
-    weakenBehindHeads();
+    if (!holders.delete(holder) || !retried) return;
+    for (const job of jobs) if (retried.seqs.includes(job.seq)) job.dueAtMs = retried.dueAtMs;
   }
 
   /** What is in memory alone is gone. */
   function restart(): void {
     holders.clear();
-    mayWaitUntil.clear();
     passedOver.clear();
-    for (const job of jobs) job.mayForgetWait = false;
-    weakenBehindHeads();
   }
 
-  function dueness(person: string, nowMs: number): 'due' | 'waits' | 'either' {
+  function isDue(person: string, nowMs: number): boolean {
     const head = lineOf(person)[0];
-    if (!head || isVisitor(person) || isLeased(person)) return 'waits';
-    if (head.dueAtMs > nowMs) return head.mayForgetWait ? 'either' : 'waits';
-    return (mayWaitUntil.get(person) ?? 0) > nowMs ? 'either' : 'due';
+    return head !== undefined && !isVisitor(person) && !isLeased(person) && head.dueAtMs <= nowMs;
+  }
+
+  /** What a lease of this person may hold: the jobs before the first one that waits. */
+  function dueLine(person: string, nowMs: number): number[] {
+    const line = lineOf(person);
+    const waits = line.findIndex(({ dueAtMs }) => dueAtMs > nowMs);
+    return line.slice(0, waits < 0 ? line.length : waits).map(({ seq }) => seq);
   }
 
   /** Due people alone, as many as asked for, and nobody before one who was passed over earlier. */
   function judgeTaken(taken: string[], limit: number, nowMs: number): void {
     assert.equal(new Set(taken).size, taken.length, 'nobody is handed out twice');
     assert.ok(taken.length <= limit, 'no more people than asked for');
-    for (const person of taken) assert.notEqual(dueness(person, nowMs), 'waits', `${person} is not due`);
-    const left = people().filter((person) => dueness(person, nowMs) === 'due' && !taken.includes(person));
+    for (const person of taken) assert.ok(isDue(person, nowMs), `${person} is not due`);
+    const left = people().filter((person) => isDue(person, nowMs) && !taken.includes(person));
     if (taken.length < limit) assert.deepEqual(left, [], 'whoever is due is handed out');
     const turnOf = (person: string): number => passedOver.get(person) ?? takes + 1;
-    const certain = taken.filter((person) => dueness(person, nowMs) === 'due');
     for (const person of left)
-      for (const other of certain)
+      for (const other of taken)
         assert.ok(!(turnOf(other) > turnOf(person)), `${person} has waited longer than ${other}`);
     takes += 1;
     for (const person of left) if (!passedOver.has(person)) passedOver.set(person, takes);
@@ -142,8 +111,8 @@ export function createLinesModel() {
     assert.ok(counts.people >= all.length - holders.size && counts.people <= all.length + 2 * holders.size, 'people');
     if (holders.size === 0) assert.equal(counts.people, all.length, 'people with queued jobs');
     // Somebody whose time has come is counted as waiting until the next look.
-    const fewest = count(free, (person) => dueness(person, nowMs) === 'waits');
-    const most = count(free, (person) => dueness(person, 0) !== 'due');
+    const fewest = count(free, (person) => !isDue(person, nowMs));
+    const most = count(free, (person) => !isDue(person, 0));
     assert.ok(counts.waiting >= fewest && counts.waiting <= most, `${counts.waiting} wait, not ${fewest} to ${most}`);
   }
 
@@ -152,13 +121,13 @@ export function createLinesModel() {
     give,
     join,
     add,
-    insert,
     drop,
     lease,
     release,
     restart,
     people,
     isLeased,
+    dueLine,
     line: (person: string): number[] => lineOf(person).map(({ seq }) => seq),
     judgeTaken,
     judgeCounts,

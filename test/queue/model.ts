@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import type {
+  Attempt,
   Consent,
+  EventDetail,
   EventState,
   Lease,
   NewEvent,
@@ -35,9 +37,13 @@ type Accepted = {
   /** Whose it was when it ended. */
   endedWith: string | null;
   state: EventState;
+  /** Since the last redrive, and what became of each. */
   attempts: number;
+  history: Tried[];
   createdAtSeconds: number | null;
 };
+
+type Tried = { outcome: string; intercomStatus: number | null; calls: number };
 
 export function createQueueModel(options: { holdAnonymous: boolean }) {
   const lines = createLinesModel();
@@ -83,6 +89,7 @@ export function createQueueModel(options: { holdAnonymous: boolean }) {
       endedWith: null,
       state,
       attempts: 0,
+      history: [],
       createdAtSeconds: null,
     });
     if (status === 'queued') lines.add(person, accepted.length - 1);
@@ -127,7 +134,7 @@ export function createQueueModel(options: { holdAnonymous: boolean }) {
     lines.judgeTaken(people, limits.people, nowMs);
     for (const [index, lease] of given.entries()) {
       const person = people[index]!;
-      assert.deepEqual({ ...lease, joined: lease.joined.toSorted() }, expectedLease(lease, person, limits));
+      assert.deepEqual({ ...lease, joined: lease.joined.toSorted() }, expectedLease(lease, person, limits, nowMs));
       const own = [...(sources.get(person) ?? [])];
       leases.push({ lease, holder: lines.lease(person), person, sources: own, ended: false });
     }
@@ -135,8 +142,8 @@ export function createQueueModel(options: { holdAnonymous: boolean }) {
     return leases.slice(leases.length - given.length);
   }
 
-  function expectedLease(given: Lease, person: string, { jobsEach }: { jobsEach: number }): Lease {
-    const line = lines.line(person);
+  function expectedLease(given: Lease, person: string, { jobsEach }: { jobsEach: number }, nowMs: number): Lease {
+    const jobs = lines.dueLine(person, nowMs).slice(0, jobsEach);
     const slash = person.indexOf('/');
     return {
       installation: person.slice(0, slash),
@@ -144,20 +151,19 @@ export function createQueueModel(options: { holdAnonymous: boolean }) {
       record: records.get(person) ?? null,
       joined: [...(sources.get(person) ?? [])].flatMap((source) => records.get(source) ?? []).toSorted(),
       consent: consents.get(person) ?? null,
-      jobs: line.slice(0, jobsEach).map((seq, index) => {
-        const { event, state, attempts, createdAtSeconds, key, endedWith } = accepted[seq]!;
+      jobs: jobs.map((seq) => {
+        const { event, state, attempts, createdAtSeconds, key } = accepted[seq]!;
         return {
           id: state.id,
           attempt: attempts + 1,
           receivedAtMs: event.receivedAtMs,
           atMs: event.atMs,
           createdAtSeconds,
-          // Whether a redriven job still tells it is left open.
-          wasHeld: endedWith === null ? isVisitor(key) : given.jobs[index]?.wasHeld === true,
+          wasHeld: isVisitor(key),
           payload: event.payload,
         };
       }),
-      more: line.length > jobsEach,
+      more: lines.line(person).length > jobs.length,
       token: given.token,
     };
   }
@@ -171,14 +177,11 @@ export function createQueueModel(options: { holdAnonymous: boolean }) {
     for (const { id, status, reason, attempt } of progress.done) {
       const seq = byId(id);
       if (!inFlight(open).includes(id)) continue;
-      accepted[seq]!.endedWith = open.holder.person;
-      accepted[seq]!.state = {
-        id,
-        status,
-        reason,
-        intercomStatus: attempt.intercomStatus,
-        calls: attempt.calls,
-      };
+      const job = accepted[seq]!;
+      job.endedWith = open.holder.person;
+      job.attempts += 1;
+      job.state = { ...job.state, status, reason };
+      remember(job, status, attempt);
       lines.drop(seq);
       open.lease = { ...open.lease, jobs: open.lease.jobs.filter((job) => job.id !== id) };
     }
@@ -189,6 +192,11 @@ export function createQueueModel(options: { holdAnonymous: boolean }) {
     open.sources = [];
   }
 
+  function remember(job: Accepted, outcome: string, { intercomStatus, calls }: Attempt): void {
+    job.history[job.attempts - 1] = { outcome, intercomStatus, calls };
+    job.state = { ...job.state, intercomStatus, calls: job.state.calls + calls };
+  }
+
   /** The jobs of a lease that have not ended yet. */
   function inFlight(open: OpenLease): string[] {
     return open.lease.jobs.map(({ id }) => id);
@@ -197,12 +205,20 @@ export function createQueueModel(options: { holdAnonymous: boolean }) {
   function released(open: OpenLease, retry: Retry | undefined, nowMs: number): void {
     if (open.ended) return;
     open.ended = true;
-    const seq = retry ? byId(retry.id) : -1;
-    if (!retry) lines.release(open.holder);
-    else {
-      if (retry.countAttempt) accepted[seq]!.attempts += 1;
-      lines.release(open.holder, { seq, dueAtMs: retry.afterMs > 0 ? nowMs + retry.afterMs : 0 });
+    if (!retry) {
+      lines.release(open.holder);
+      return;
     }
+    const tried = byId(retry.id);
+    const job = accepted[tried]!;
+    if (retry.countAttempt && retry.attempt && inFlight(open).includes(retry.id)) {
+      job.attempts += 1;
+      remember(job, 'retry', retry.attempt);
+    }
+    const seqs = inFlight(open)
+      .map(byId)
+      .filter((seq) => seq <= tried);
+    lines.release(open.holder, { seqs, dueAtMs: retry.afterMs > 0 ? nowMs + retry.afterMs : 0 });
   }
 
   function judgeRedriven(ids: string[], count: number): void {
@@ -212,7 +228,7 @@ export function createQueueModel(options: { holdAnonymous: boolean }) {
       const job = accepted[byId(id)]!;
       job.state = { id, status: 'queued', reason: null, intercomStatus: null, calls: 0 };
       job.attempts = 0;
-      lines.insert(lines.ownerOf(job.endedWith ?? job.key), byId(id));
+      lines.add(lines.ownerOf(job.endedWith ?? job.key), byId(id));
     }
   }
 
@@ -223,14 +239,25 @@ export function createQueueModel(options: { holdAnonymous: boolean }) {
   }
 
   function judgeState(known: Accepted, state: EventState | undefined): void {
-    // What a queued event tells of its failed attempts is left open.
-    const expected = known.attempts > 0 && known.state.status === 'queued' ? { ...state, ...pick(known) } : known.state;
-    assert.deepEqual(state, expected, `the state of ${known.event.messageId}`);
+    assert.deepEqual(state, known.state, `the state of ${known.event.messageId}`);
   }
 
   function judgeStates(states: Map<string, EventState>): void {
     assert.equal(states.size, accepted.length, 'every accepted event has a state');
     for (const known of accepted) judgeState(known, states.get(known.state.id));
+  }
+
+  function judgeStories(stories: (EventDetail | null)[]): void {
+    assert.deepEqual(
+      stories.map((story) => story && told(story)),
+      accepted.map(({ event, state, attempts, createdAtSeconds, history }) => ({
+        ...state,
+        payload: event.payload,
+        attempts,
+        createdAtSeconds,
+        history: history.map((tried, index) => ({ n: index + 1, ...tried })),
+      })),
+    );
   }
 
   function judgeStats(stats: QueueStats, nowMs: number): void {
@@ -258,6 +285,7 @@ export function createQueueModel(options: { holdAnonymous: boolean }) {
     judgeRedriven,
     restarted,
     judgeStates,
+    judgeStories,
     judgeStats,
     ids: (): string[] => accepted.map(({ state }) => state.id),
     /** All of this life of the engine, the ended ones too. */
@@ -267,8 +295,27 @@ export function createQueueModel(options: { holdAnonymous: boolean }) {
 }
 
 const isUser = (person: string): boolean => person.includes('/user:');
-const pick = ({ state }: Accepted) => ({
-  id: state.id,
-  status: state.status,
-  reason: state.reason,
-});
+
+function told({
+  id,
+  status,
+  reason,
+  intercomStatus,
+  calls,
+  payload,
+  attempts,
+  createdAtSeconds,
+  history,
+}: EventDetail) {
+  return {
+    id,
+    status,
+    reason,
+    intercomStatus,
+    calls,
+    payload,
+    attempts,
+    createdAtSeconds,
+    history: history.map(({ n, outcome, intercomStatus, calls }) => ({ n, outcome, intercomStatus, calls })),
+  };
+}

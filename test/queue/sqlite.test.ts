@@ -4,9 +4,9 @@ import { openSqliteQueue } from '../../src/queue/sqlite/engine.ts';
 import { temporaryFolder, until } from '../service.ts';
 import { conformance } from './conformance.ts';
 
-conformance(t, (t) => {
+conformance(t, (t, options) => {
   const path = join(temporaryFolder(t), 'queue.db');
-  return { open: () => openSqliteQueue({ path }) };
+  return { open: () => openSqliteQueue({ path, ...options }) };
 });
 
 t.test('a second process on the same file is refused in plain words', async (t) => {

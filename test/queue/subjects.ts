@@ -28,7 +28,10 @@ export type Subject = {
   close(): Promise<void>;
 };
 
-export type Ops = Pick<Queue, 'enqueue' | 'lease' | 'settle' | 'release' | 'redrive' | 'record' | 'states' | 'stats'>;
+export type Ops = Pick<
+  Queue,
+  'enqueue' | 'lease' | 'settle' | 'release' | 'redrive' | 'record' | 'states' | 'detail' | 'stats'
+>;
 export type Call = (ops: Ops) => Promise<unknown>;
 export type OpenSubject = (folder: string, options: { holdAnonymous: boolean }) => Promise<Subject>;
 
@@ -99,6 +102,7 @@ export const openStoreSubject: OpenSubject = async (folder, { holdAnonymous }) =
     redrive: async (ids) => store.redrive(ids),
     record: async (installation, key) => store.record(`${installation}/${key}`),
     states: async (ids) => new Map(store.states(ids)),
+    detail: async (id) => store.detail(id),
     stats: async () => store.stats(),
   };
 

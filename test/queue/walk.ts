@@ -13,22 +13,11 @@ export async function walk(subject: Subject, path: Step[], options: { holdAnonym
     if (step.do === 'lease') await lease(step);
     else if (step.do === 'pass') subject.pass(step.ms);
     else if (step.do === 'fail') subject.failNextCommit();
-    else if (step.do === 'together') await write(eachSettledOnce(step.writes.map(prepare)));
+    else if (step.do === 'together') await write(step.writes.map(prepare));
     else if (step.do === 'crash' || step.do === 'reopen') {
       await subject[step.do]();
       model.restarted();
     } else await write([prepare(step)]);
-  }
-
-  /** A job ends once in a lease: what a second end at the same moment does, is left open. */
-  function eachSettledOnce(writes: Prepared[]): Prepared[] {
-    const settled = new Set<OpenLease>();
-    return writes.filter(({ settles }) => {
-      if (settles === undefined) return true;
-      const isFirst = !settled.has(settles);
-      settled.add(settles);
-      return isFirst;
-    });
   }
 
   async function write(writes: Prepared[]): Promise<void> {
@@ -68,7 +57,6 @@ export async function walk(subject: Subject, path: Step[], options: { holdAnonym
     return {
       call: (ops) => ops.settle(lease, progress),
       judge: () => model.settled(open, progress),
-      settles: open,
     };
   }
 
@@ -100,6 +88,7 @@ export async function walk(subject: Subject, path: Step[], options: { holdAnonym
     for (let leases = await lease(handful); leases.length > 0; leases = await lease(handful)) {
       for (const open of leases) {
         const all = {
+          from: 0,
           count: 2,
           status: 'delivered',
           record: true,
@@ -118,9 +107,10 @@ export async function walk(subject: Subject, path: Step[], options: { holdAnonym
     await look();
   }
   await bringHome();
+  model.judgeStories(await subject.read((ops) => Promise.all(model.ids().map(ops.detail))));
 }
 
-type Prepared = { call: Call; judge: (result: unknown) => void; settles?: OpenLease };
+type Prepared = { call: Call; judge: (result: unknown) => void };
 
 const handful = { people: 3, jobsEach: 2 };
 
@@ -158,7 +148,7 @@ function progressOf(open: OpenLease, step: Settling, serial: number): Progress {
   };
   const { status } = step;
   const jobs = open.lease.jobs.map(({ id }) => id);
-  const done = jobs.slice(0, step.count);
+  const done = jobs.slice(step.from, step.from + step.count);
   const reason = status === 'delivered' ? null : `because ${serial}`;
   return {
     done: done.map((id) => ({ id, status, reason, attempt })),
@@ -170,10 +160,11 @@ function progressOf(open: OpenLease, step: Settling, serial: number): Progress {
 
 function retryOf(
   open: OpenLease,
-  { afterMs, countAttempt }: { afterMs: number; countAttempt: boolean },
+  { afterMs, countAttempt, pick }: NonNullable<(Write & { do: 'release' })['retry']>,
 ): Retry | undefined {
-  const [head] = open.lease.jobs;
-  if (!head) return undefined;
+  const { jobs } = open.lease;
+  const tried = jobs[pick % jobs.length];
+  if (!tried) return undefined;
   const attempt: Attempt = { intercomStatus: 500, calls: 1, ms: 2, exchange: null };
-  return { id: head.id, afterMs, countAttempt, reason: 'server_error', attempt };
+  return { id: tried.id, afterMs, countAttempt, reason: 'server_error', attempt };
 }

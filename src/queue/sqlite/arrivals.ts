@@ -56,6 +56,7 @@ export function createArrivals(parts: {
       return { duplicate: false, id: idOf(seq), status: 'filtered', reason };
     }
     sql.insertJob.run(seq, person);
+    if (isDevice(person)) sql.insertHeld.run(seq);
     arriving.set(person, (arriving.get(person) ?? 0) + 1);
     transaction.afterCommit(() => lanes.add(person, seq, isDevice(person)));
     return { duplicate: false, id: idOf(seq), status: 'queued', reason: null };
@@ -85,9 +86,8 @@ export function createArrivals(parts: {
   }
 
   function join(from: string, into: string): void {
-    // A record that exists, or may still come into being by jobs that are queued or in flight.
-    if (sql.contact.get(from) !== undefined || lanes.lengthOf(from) > 0 || arriving.has(from))
-      sql.insertJoined.run(into, from);
+    // A record that exists, or may still come into being: by queued jobs, or by a lease that has not ended yet.
+    if (sql.contact.get(from) !== undefined || lanes.has(from) || arriving.has(from)) sql.insertJoined.run(into, from);
     for (const row of sql.joined.all(from)) sql.insertJoined.run(into, String(row.source));
     sql.deleteJoined.run(from);
     if (withholding) {

@@ -33,14 +33,15 @@ export function createHistory(parts: {
 
   function stateOf(seq: number): EventState {
     const row = sql.settled.get(seq);
-    const isQueued = row === undefined && sql.isQueued.get(seq) !== undefined;
+    const job = row === undefined ? sql.triedJob.get(seq) : undefined;
+    const answered = row ?? job;
     return {
       id: idOf(seq),
       // An id outlives its event's row only when RETENTION_DAYS is shorter than the window: then it was settled.
-      status: row ? readStatus(row.status) : isQueued ? 'queued' : 'delivered',
+      status: row ? readStatus(row.status) : job ? 'queued' : 'delivered',
       reason: typeof row?.reason === 'string' ? row.reason : null,
-      intercomStatus: row?.intercom_status == null ? null : Number(row.intercom_status),
-      calls: Number(row?.calls ?? 0),
+      intercomStatus: answered?.intercom_status == null ? null : Number(answered.intercom_status),
+      calls: Number(answered?.calls ?? 0),
     };
   }
 
@@ -93,6 +94,7 @@ export function createHistory(parts: {
       const seq = Number(row.seq);
       sql.deleteSettled.run(seq);
       sql.deleteAttempts.run(seq);
+      sql.deleteHeld.run(seq);
       sql.deleteEvent.run(seq);
     }
     if (over.length > 0) sql.keepLastSeq.run();

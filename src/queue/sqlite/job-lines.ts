@@ -1,15 +1,19 @@
 /**
- * The jobs of each lane in order of acceptance: linked lists in typed arrays, 12 bytes a job and 12 a lane.
+ * The jobs of each lane in order of acceptance: linked lists in typed arrays, 20 bytes a job and 12 a lane.
  * A lane's number comes from outside; an unused one has no jobs.
  */
 export type JobLines = {
-  append(lane: number, seq: number): void;
+  append(lane: number, seq: number, dueAtMs: number): void;
   /** Puts a job to its place by seq. */
   insert(lane: number, seq: number): void;
-  /** The seqs of the first `limit` jobs. */
-  head(lane: number, limit: number): number[];
+  /** The seqs of the first jobs, at most `limit`, and none from the first one on that is due later than `nowMs`. */
+  head(lane: number, limit: number, nowMs: number): number[];
   /** The seq of the first job; -1 where there is none. */
   first(lane: number): number;
+  /** When the first job is due; 0 is at once. */
+  firstDueAtMs(lane: number): number;
+  /** Gives the jobs with these seqs, which stand at or near the head, another time. */
+  setDue(lane: number, due: Set<number>, dueAtMs: number): void;
   length(lane: number): number;
   /** Removes a job, which usually stands at or near the head. */
   drop(lane: number, seq: number): void;
@@ -22,6 +26,7 @@ const none = -1;
 
 export function createJobLines(): JobLines {
   let seqs = new Float64Array(1024);
+  let dues = new Float64Array(1024);
   let nexts = new Int32Array(1024);
   let free = none;
   let top = 0;
@@ -31,9 +36,9 @@ export function createJobLines(): JobLines {
   let tails = new Int32Array(1024).fill(none);
   let lengths = new Int32Array(1024);
 
-  function append(lane: number, seq: number): void {
+  function append(lane: number, seq: number, dueAtMs: number): void {
     if (lane >= heads.length) growLanes();
-    const job = newJob(seq);
+    const job = newJob(seq, dueAtMs);
     if (heads[lane] === none) heads[lane] = job;
     else nexts[tails[lane]!] = job;
     tails[lane] = job;
@@ -44,10 +49,10 @@ export function createJobLines(): JobLines {
     let before = none;
     for (let job = headOf(lane); job !== none && seqs[job]! < seq; job = nexts[job]!) before = job;
     if (before === none ? headOf(lane) === none : nexts[before] === none) {
-      append(lane, seq);
+      append(lane, seq, 0);
       return;
     }
-    const job = newJob(seq);
+    const job = newJob(seq, 0);
     if (before === none) {
       nexts[job] = heads[lane]!;
       heads[lane] = job;
@@ -58,10 +63,22 @@ export function createJobLines(): JobLines {
     lengths[lane]! += 1;
   }
 
-  function head(lane: number, limit: number): number[] {
+  function head(lane: number, limit: number, nowMs: number): number[] {
     const found: number[] = [];
-    for (let job = headOf(lane); job !== none && found.length < limit; job = nexts[job]!) found.push(seqs[job]!);
+    for (let job = headOf(lane); job !== none && found.length < limit; job = nexts[job]!) {
+      if (dues[job]! > nowMs) break;
+      found.push(seqs[job]!);
+    }
     return found;
+  }
+
+  function setDue(lane: number, due: Set<number>, dueAtMs: number): void {
+    let left = due.size;
+    for (let job = headOf(lane); job !== none && left > 0; job = nexts[job]!) {
+      if (!due.has(seqs[job]!)) continue;
+      dues[job] = dueAtMs;
+      left -= 1;
+    }
   }
 
   function headOf(lane: number): number {
@@ -107,18 +124,20 @@ export function createJobLines(): JobLines {
     lengths[source] = 0;
   }
 
-  function newJob(seq: number): number {
+  function newJob(seq: number, dueAtMs: number): number {
     let job = free;
     if (job !== none) free = nexts[job]!;
     else {
       if (top === seqs.length) {
         seqs = grown(seqs, new Float64Array(top * 2));
+        dues = grown(dues, new Float64Array(top * 2));
         nexts = grown(nexts, new Int32Array(top * 2));
       }
       job = top;
       top += 1;
     }
     seqs[job] = seq;
+    dues[job] = dueAtMs;
     nexts[job] = none;
     count += 1;
     return job;
@@ -137,6 +156,8 @@ export function createJobLines(): JobLines {
     insert,
     head,
     first: (lane) => (headOf(lane) === none ? none : seqs[heads[lane]!]!),
+    firstDueAtMs: (lane) => (headOf(lane) === none ? 0 : dues[heads[lane]!]!),
+    setDue,
     length: (lane) => lengths[lane] ?? 0,
     drop,
     splice,

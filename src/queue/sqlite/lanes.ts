@@ -16,13 +16,15 @@ export type Lanes = {
   add(person: string, seq: number, held: boolean, dueAtMs?: number): void;
   /** Takes due lanes, longest-waiting first. */
   take(nowMs: number, limit: number): number[];
-  /** The first `limit` jobs of a lane. */
-  head(lane: number, limit: number): number[];
+  /** The first `limit` jobs of a lane; those of them that wait, and all behind them, are left out. */
+  head(lane: number, limit: number, nowMs: number): number[];
   size(lane: number): number;
   /** Removes a job; at or near the head of a leased lane. */
   drop(lane: number, seq: number): void;
-  /** Ends a lease; the lane is due again at `dueAtMs` (0: now). */
-  release(lane: number, dueAtMs: number): void;
+  /** Lets jobs of a lane wait, wherever in a line they come to stand. An earlier job may go before them. */
+  postpone(lane: number, seqs: Set<number>, dueAtMs: number): void;
+  /** Ends a lease; the lane is due again as its first job is. */
+  release(lane: number): void;
   /** Makes one line of two, in order of acceptance. Waits with it while `from` is leased. */
   join(from: string, into: string): void;
   /** Puts a job back to its place by seq. */
@@ -30,6 +32,8 @@ export type Lanes = {
   /** Removes a job of a held lane. */
   discard(person: string, seq: number): void;
   lengthOf(person: string): number;
+  /** Whether a person has jobs or is leased. */
+  has(person: string): boolean;
   /** When the next waiting lane becomes due; Infinity when none waits. */
   nextDueAtMs(): number;
   ready(): number;
@@ -48,7 +52,6 @@ const none = -1;
 
 export function createLanes(): Lanes {
   let state = new Uint8Array(1024);
-  let dueAt = new Float64Array(1024);
   let next = new Int32Array(1024); // in the ready line, or among the free lanes
   let laneFree = none;
   let laneTop = 0;
@@ -69,10 +72,10 @@ export function createLanes(): Lanes {
 
   function add(person: string, seq: number, isHeld: boolean, dueAtMs = 0): void {
     const lane = findOrMake(person);
-    lines.append(lane, seq);
+    lines.append(lane, seq, dueAtMs);
     if (state[lane] !== free) return;
     if (isHeld) hold(lane);
-    else makeDue(lane, dueAtMs);
+    else makeDue(lane);
   }
 
   function take(nowMs: number, limit: number): number[] {
@@ -92,46 +95,39 @@ export function createLanes(): Lanes {
     return taken;
   }
 
-  function release(lane: number, dueAtMs: number): void {
+  function release(lane: number): void {
     leasedCount -= 1;
     state[lane] = free;
     const into = joinAfterLease.get(lane);
     if (into !== undefined) {
       joinAfterLease.delete(lane);
       inherit(lane, into);
-      const headBefore = lines.first(into);
       lines.splice(lane, into);
       removeLane(lane);
-      const due = lines.first(into) === headBefore ? dueAt[into]! : dueAtMs;
       const left = blockers.get(into)! - 1;
       if (left > 0) blockers.set(into, left);
       else blockers.delete(into);
       if (left > 0 || state[into] !== blocked) return;
-      settleState(into, due);
+      settleState(into);
       return;
     }
-    settleState(lane, dueAtMs);
+    settleState(lane);
   }
 
   /** After a lease or a join: due, blocked by another lease, or gone. */
-  function settleState(lane: number, dueAtMs: number): void {
-    if (blockers.has(lane)) {
-      state[lane] = blocked;
-      dueAt[lane] = dueAtMs;
-    } else if (lines.first(lane) === none) {
-      removeLane(lane);
-    } else {
-      makeDue(lane, dueAtMs);
-    }
+  function settleState(lane: number): void {
+    if (blockers.has(lane)) state[lane] = blocked;
+    else if (lines.first(lane) === none) removeLane(lane);
+    else makeDue(lane);
   }
 
-  function makeDue(lane: number, dueAtMs: number): void {
+  function makeDue(lane: number): void {
+    const dueAtMs = lines.firstDueAtMs(lane);
     if (dueAtMs <= 0) {
       pushReady(lane);
       return;
     }
     state[lane] = waiting;
-    dueAt[lane] = dueAtMs;
     waitingCount += 1;
     retries.push(lane, dueAtMs);
   }
@@ -149,17 +145,12 @@ export function createLanes(): Lanes {
       return;
     }
     inherit(source, target);
-    const headBefore = lines.first(target);
-    const sourceDueAt = state[source] === waiting ? dueAt[source]! : 0;
     leave(source, free);
     lines.splice(source, target);
     removeLane(source);
     if (state[target] === leased) return;
-    const targetDueAt = state[target] === waiting ? dueAt[target]! : 0;
-    // The retry time belongs to the job at the head, whichever line it came from.
-    const due = lines.first(target) === headBefore ? targetDueAt : sourceDueAt;
     leave(target, free);
-    settleState(target, due);
+    settleState(target);
   }
 
   /** A line that itself waits for other leases makes the line that it becomes part of wait for them. */
@@ -176,18 +167,17 @@ export function createLanes(): Lanes {
     if (state[lane] === waiting) waitingCount -= 1;
     if (state[lane] === ready) unlinkReady(lane);
     if (state[lane] === held) heldCount -= 1;
-    if (state[lane] !== blocked) dueAt[lane] = state[lane] === waiting ? dueAt[lane]! : 0;
     state[lane] = to;
   }
 
   function insert(person: string, seq: number, isHeld: boolean): void {
     const lane = findOrMake(person);
     lines.insert(lane, seq);
-    // A retry's wait belongs to the job at the head; a redriven one before it is tried at once.
+    // The wait is that of the job that was tried; a redriven one before it goes at once.
     if (state[lane] === waiting && lines.first(lane) === seq) leave(lane, free);
     if (state[lane] !== free) return;
     if (isHeld) hold(lane);
-    else makeDue(lane, 0);
+    else makeDue(lane);
   }
 
   function discard(person: string, seq: number): void {
@@ -212,8 +202,8 @@ export function createLanes(): Lanes {
   function nextDueAtMs(): number {
     while (retries.size() > 0) {
       const { lane, dueAtMs } = retries.peek();
-      if (state[lane] === waiting && dueAt[lane] === dueAtMs) return dueAtMs;
-      retries.pop(); // the lane has left its wait, by a join
+      if (state[lane] === waiting && lines.firstDueAtMs(lane) === dueAtMs) return dueAtMs;
+      retries.pop(); // the lane has left its wait, by a join or a redrive
     }
     return Infinity;
   }
@@ -281,13 +271,11 @@ export function createLanes(): Lanes {
       laneTop += 1;
     }
     state[lane] = free;
-    dueAt[lane] = 0;
     return lane;
   }
 
   function growLanes(): void {
     state = grown(state, new Uint8Array(laneTop * 2));
-    dueAt = grown(dueAt, new Float64Array(laneTop * 2));
     next = grown(next, new Int32Array(laneTop * 2));
   }
 
@@ -297,11 +285,13 @@ export function createLanes(): Lanes {
     head: lines.head,
     size: lines.length,
     drop: lines.drop,
+    postpone: lines.setDue,
     release,
     join,
     insert,
     discard,
     lengthOf,
+    has: (person) => find(person) !== none,
     nextDueAtMs,
     ready: () => readyCount,
     counts: () => ({

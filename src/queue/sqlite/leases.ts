@@ -1,7 +1,7 @@
 import type { Attempt, Done, Job, Lease, NewestConsent, Progress, Retry, Standing } from '../queue.ts';
 import { idOf, seqOf } from './event-id.ts';
 import type { Lanes } from './lanes.ts';
-import { isDevice, type People } from './people.ts';
+import type { People } from './people.ts';
 import type { Statements } from './statements.ts';
 import type { Transaction } from './transaction.ts';
 
@@ -19,7 +19,7 @@ type Held = {
   /** With its installation. */
   person: string;
   sources: string[];
-  /** By seq, the attempts counted so far. */
+  /** Of the jobs that have not ended, by seq: the attempts counted so far. */
   attempts: Map<number, number>;
   /** Its release is part of the running transaction: what comes after it in the same one comes too late. */
   isEnding: boolean;
@@ -37,15 +37,15 @@ export function createLeases(parts: {
 
   function lease(nowMs: number, limits: { people: number; jobsEach: number }): Lease[] {
     return lanes.take(nowMs, limits.people).flatMap((lane) => {
-      const made = leaseLane(lane, limits.jobsEach);
-      if (made === undefined) lanes.release(lane, 0);
+      const made = leaseLane(lane, limits.jobsEach, nowMs);
+      if (made === undefined) lanes.release(lane);
       return made ?? [];
     });
   }
 
-  function leaseLane(lane: number, limit: number): Lease | undefined {
+  function leaseLane(lane: number, limit: number, nowMs: number): Lease | undefined {
     const rows = lanes
-      .head(lane, limit)
+      .head(lane, limit, nowMs)
       .map((seq) => sql.job.get(seq))
       .filter((row) => row !== undefined);
     const head = rows[0];
@@ -103,16 +103,16 @@ export function createLeases(parts: {
     const seq = seqOf(id);
     const attempts = held.attempts.get(seq);
     if (attempts === undefined) return;
+    held.attempts.delete(seq);
+    transaction.afterRollback(() => void held.attempts.set(seq, attempts));
     const n = attempts + 1;
     const createdAt = sql.jobCreatedAt.get(seq)?.created_at ?? null;
+    const calls = attempt.calls + (attempts > 0 ? Number(sql.triedJob.get(seq)?.calls) : 0);
     sql.deleteJob.run(seq);
     insertAttempt(seq, n, nowMs, status, reason, attempt);
-    sql.insertSettled.run(seq, nowMs, status, reason, held.person, n, attempt.intercomStatus, attempt.calls, createdAt);
+    sql.insertSettled.run(seq, nowMs, status, reason, held.person, n, attempt.intercomStatus, calls, createdAt);
     transaction.count(status, 1);
-    transaction.afterCommit(() => {
-      held.attempts.delete(seq);
-      lanes.drop(held.lane, seq);
-    });
+    transaction.afterCommit(() => lanes.drop(held.lane, seq));
   }
 
   function release(token: string, retry: Retry | undefined, nowMs: number): void {
@@ -123,17 +123,24 @@ export function createLeases(parts: {
       held.isEnding = false;
     });
     const dueAtMs = retry && retry.afterMs > 0 ? nowMs + Math.ceil(retry.afterMs) : 0;
-    const seq = retry ? seqOf(retry.id) : Number.NaN;
-    const attempts = held.attempts.get(seq);
-    if (retry && attempts !== undefined) {
-      const counted = attempts + (retry.countAttempt ? 1 : 0);
-      sql.postponeJob.run(dueAtMs, counted, seq);
-      if (retry.attempt && retry.countAttempt) insertAttempt(seq, counted, nowMs, 'retry', retry.reason, retry.attempt);
+    const tried = retry ? seqOf(retry.id) : Number.NaN;
+    // Whoever waits, waits with the jobs before the tried one, too: what was to be sent after it stays behind it.
+    const postponed = new Set([...held.attempts.keys()].filter((seq) => seq <= tried || Number.isNaN(tried)));
+    if (retry) {
+      for (const seq of postponed) sql.postponeJob.run(dueAtMs, seq);
+      if (retry.countAttempt && postponed.has(tried)) countAttempt(held, tried, retry, nowMs);
     }
     transaction.afterCommit(() => {
       leases.delete(token);
-      lanes.release(held.lane, dueAtMs);
+      lanes.postpone(held.lane, postponed, dueAtMs);
+      lanes.release(held.lane);
     });
+  }
+
+  function countAttempt(held: Held, seq: number, { reason, attempt }: Retry, nowMs: number): void {
+    const n = held.attempts.get(seq)! + 1;
+    sql.setAttempts.run(n, seq);
+    if (attempt) insertAttempt(seq, n, nowMs, 'retry', reason, attempt);
   }
 
   function insertAttempt(
@@ -158,7 +165,7 @@ function toJob(row: Record<string, unknown>): Job {
     receivedAtMs: Number(row.received_at),
     atMs: Number(row.at),
     createdAtSeconds: row.created_at === null ? null : Number(row.created_at),
-    wasHeld: isDevice(String(row.person)),
+    wasHeld: row.was_held === 1,
     payload: String(row.payload),
   };
 }

@@ -1,6 +1,7 @@
 import type { Attempt, EventDetail, EventFilter, EventStatus, EventSummary } from '../queue.ts';
 import type { Database } from './database.ts';
 import { idOf, seqOf } from './event-id.ts';
+import { triedCalls, triedStatus } from './statements.ts';
 
 /** What one bounded look found, and below which seq to look next; 0 when there is nothing older. */
 export type FoundPage = { events: EventSummary[]; below: number };
@@ -9,7 +10,9 @@ export type FoundPage = { events: EventSummary[]; below: number };
 const rowsALook = 20_000;
 
 const columns = `event.seq, event.installation, message_id, event.type, name, user_id, email, anonymous_id, received_at, event.at,
-  coalesce(settled.status, 'queued') AS status, settled.reason, settled.at AS settled_at, settled.intercom_status, settled.calls,
+  coalesce(settled.status, 'queued') AS status, settled.reason, settled.at AS settled_at,
+  CASE WHEN settled.seq IS NULL THEN ${triedStatus} ELSE settled.intercom_status END AS intercom_status,
+  coalesce(settled.calls, ${triedCalls}) AS calls,
   coalesce(settled.attempts, job.attempts, 0) AS attempts, job.due_at, coalesce(settled.created_at, job.created_at) AS created_at`;
 const joins = 'LEFT JOIN settled ON settled.seq = event.seq LEFT JOIN job ON job.seq = event.seq';
 

@@ -1,5 +1,11 @@
 import type { Database } from './database.ts';
 
+/** What the attempts of a queued job have come to; a redrive counts them anew. */
+export const triedStatus =
+  '(SELECT intercom_status FROM attempt WHERE attempt.seq = job.seq AND n <= job.attempts ORDER BY n DESC LIMIT 1)';
+export const triedCalls =
+  'coalesce((SELECT sum(calls) FROM attempt WHERE attempt.seq = job.seq AND n <= job.attempts), 0)';
+
 /** Every statement of the store, prepared once. */
 export type Statements = ReturnType<typeof statements>;
 
@@ -16,19 +22,24 @@ export function statements(db: Database) {
     insertEvent: db.prepare('INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
     insertJob: db.prepare('INSERT INTO job (seq, person) VALUES (?, ?)'),
     insertSettled: db.prepare('INSERT INTO settled VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'),
+    insertHeld: db.prepare('INSERT INTO was_held VALUES (?)'),
+    deleteHeld: db.prepare('DELETE FROM was_held WHERE seq = ?'),
     insertAttempt: db.prepare('INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'),
     insertJoined: db.prepare('INSERT OR IGNORE INTO joined VALUES (?, ?)'),
     joined: db.prepare('SELECT source FROM joined WHERE person = ?'),
     deleteJoined: db.prepare('DELETE FROM joined WHERE person = ?'),
     deleteJoinedSource: db.prepare('DELETE FROM joined WHERE person = ? AND source = ?'),
     job: db.prepare(
-      'SELECT job.seq, person, attempts, created_at, received_at, at, payload FROM job JOIN event USING (seq) WHERE job.seq = ?',
+      `SELECT job.seq, person, attempts, created_at, received_at, at, payload,
+         EXISTS (SELECT 1 FROM was_held WHERE was_held.seq = job.seq) AS was_held
+       FROM job JOIN event USING (seq) WHERE job.seq = ?`,
     ),
     jobCreatedAt: db.prepare('SELECT created_at FROM job WHERE seq = ?'),
-    isQueued: db.prepare('SELECT 1 AS yes FROM job WHERE seq = ?'),
+    triedJob: db.prepare(`SELECT ${triedStatus} AS intercom_status, ${triedCalls} AS calls FROM job WHERE job.seq = ?`),
     deleteJob: db.prepare('DELETE FROM job WHERE seq = ?'),
     setCreatedAt: db.prepare('UPDATE job SET created_at = ? WHERE seq = ?'),
-    postponeJob: db.prepare('UPDATE job SET due_at = ?, attempts = ? WHERE seq = ?'),
+    postponeJob: db.prepare('UPDATE job SET due_at = ? WHERE seq = ?'),
+    setAttempts: db.prepare('UPDATE job SET attempts = ? WHERE seq = ?'),
     settled: db.prepare('SELECT status, reason, intercom_status, calls FROM settled WHERE seq = ?'),
     event: db.prepare('SELECT 1 AS yes FROM event WHERE seq = ?'),
     contact: db.prepare('SELECT record FROM contact WHERE person = ?'),
