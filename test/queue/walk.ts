@@ -28,13 +28,9 @@ export async function walk(subject: Subject, path: Step[], options: { holdAnonym
 
   function prepare(step: Write): Prepared {
     serial += 1;
-    if (step.do === 'enqueue') {
-      const events = step.events.map((event, index) => newEvent(event, subject.nowMs(), `${serial}.${index}`));
-      return {
-        call: (ops) => ops.enqueue(events),
-        judge: (result) => model.judgeEnqueued(events, result as Receipt[]),
-      };
-    }
+    if (step.do === 'enqueue')
+      return enqueue(step.events.map((event, index) => newEvent(event, subject.nowMs(), `${serial}.${index}`)));
+    if (step.do === 'join') return join(step, `${serial}.0`);
     if (step.do === 'redrive') {
       const all = model.ids();
       const ids = step.picks.map((pick) => all[pick % all.length] ?? 'evt_000000000');
@@ -47,9 +43,25 @@ export async function walk(subject: Subject, path: Step[], options: { holdAnonym
     // Now and then one that has ended: what comes for it changes nothing.
     const among = step.lease < 17 && current.length > 0 ? current : model.leases();
     const open = among[step.lease % among.length];
-    if (!open) return { call: async () => {}, judge: () => {} };
+    if (!open) return nothing;
     if (step.do === 'settle') return settle(open, progressOf(open, step, serial));
     return release(open, step.retry ? retryOf(open, step.retry) : undefined);
+  }
+
+  function enqueue(events: NewEvent[]): Prepared {
+    return {
+      call: (ops) => ops.enqueue(events),
+      judge: (result) => model.judgeEnqueued(events, result as Receipt[]),
+    };
+  }
+
+  function join({ lease, user }: Write & { do: 'join' }, number: string): Prepared {
+    const leads = model.leases().filter(({ ended, person }) => !ended && person.includes('email:'));
+    const lead = leads[lease % leads.length];
+    if (!lead) return nothing;
+    const [installation, email] = lead.person.split('/email:');
+    const event = newEvent({ ...plain, user }, subject.nowMs(), number);
+    return enqueue([{ ...event, installation: installation!, email: email!, messageId: `join ${number}` }]);
   }
 
   function settle(open: OpenLease, progress: Progress): Prepared {
@@ -112,7 +124,18 @@ export async function walk(subject: Subject, path: Step[], options: { holdAnonym
 
 type Prepared = { call: Call; judge: (result: unknown) => void };
 
+const nothing: Prepared = { call: async () => {}, judge: () => {} };
 const handful = { people: 3, jobsEach: 2 };
+
+const plain: SmallEvent = {
+  installation: '',
+  messageId: 0,
+  user: null,
+  email: null,
+  device: null,
+  filtered: false,
+  consent: null,
+};
 
 function newEvent(small: SmallEvent, nowMs: number, serial: string): NewEvent {
   const { installation, user, email, device, consent } = small;
