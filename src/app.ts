@@ -2,24 +2,23 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { Logger } from 'pino';
-import type { Config } from './config.ts';
+import { apiUrlOf, type Config } from './config.ts';
 import { createAdminGuard, loadAdminToken } from './console/admin-token.ts';
 import { eventRoutes } from './console/event-routes.ts';
-import { type AttemptReport, createDispatcher } from './dispatch/dispatcher.ts';
-import { createGate, type Gate, type GateState } from './dispatch/gate.ts';
+import { openDelivery, tryOut } from './delivery.ts';
+import type { AttemptReport } from './dispatch/dispatcher.ts';
 import { createSettlements } from './dispatch/settlements.ts';
 import { healthRoutes } from './health.ts';
 import { createAuthenticator } from './ingest/auth.ts';
 import { createConsentPolicy } from './ingest/consent-policy.ts';
 import { ingestProblem, ingestRoutes } from './ingest/route.ts';
-import { createIntercomClient } from './intercom/client.ts';
-import { createDestination } from './intercom/destination.ts';
+import { holdOf } from './installations/answers.ts';
+import { openInstallations } from './installations/registry.ts';
+import { managementRoutes, sendError } from './installations/routes.ts';
+import { loadVault } from './installations/vault.ts';
 import { noRules, ruleFor } from './intercom/mapping-rules.ts';
-import { checkInstallation, holdTexts } from './intercom/preflight.ts';
-import { createRateLimiter } from './intercom/rate-limiter.ts';
 import { createMetrics } from './metrics.ts';
 import { sendProblem } from './problem.ts';
-import type { Queue } from './queue/queue.ts';
 import { openSqliteQueue } from './queue/sqlite/engine.ts';
 
 /** The whole service as a value: everything is opened, connected and registered here, and closed in reverse. */
@@ -28,8 +27,6 @@ export type App = {
   /** Stops accepting, lets what is in flight end within `graceMs`, closes the queue. May be called twice. */
   stop(graceMs: number): Promise<void>;
 };
-
-const defaultInstallation = 'default';
 
 export async function buildApp(config: Config, log: Logger): Promise<App> {
   const queue = await openSqliteQueue({
@@ -41,7 +38,6 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     },
   });
   const settlements = createSettlements();
-  const mapping = { eventNaming: config.eventNaming, rules: config.mappingRules };
   const consent = createConsentPolicy({
     category: config.consentCategory,
     marketingEvents: config.marketingEvents,
@@ -49,65 +45,46 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     hasRules: config.mappingRules !== noRules,
     ruleCategory: (event) => ruleFor(config.mappingRules, event)?.consent,
   });
-  const installation = config.intercom ? openInstallation(config, config.intercom, queue) : null;
   const metrics = createMetrics(async () => ({
     stats: queue.health().ok ? await queue.stats() : null,
-    hold: holdReason(),
-    limit: installation?.limiter.state().limit ?? null,
-    used: installation?.limiter.state().used ?? 0,
+    installations: installations.list().map(({ id, settings, delivery }) => ({
+      id,
+      hold: holdOf(settings.enabled, delivery.gate())?.reason ?? null,
+      quota: delivery.quota(),
+    })),
     nowMs: Date.now(),
   }));
+  const installations = await openInstallations({
+    queue,
+    vault: loadVault(config.encryptionKeys, config.databasePath),
+    environment: config.intercom,
+    urlOf: (region) => apiUrlOf(config, region),
+    tryOut: (target) => tryOut(target, config.intercomVersion),
+    open: (id, target, isPaused) =>
+      openDelivery({
+        installation: id,
+        target,
+        isPaused,
+        config,
+        queue,
+        log,
+        mayStillSend: (newest) => (event, job) =>
+          consent.mayStillSend(event, Math.min(job.atMs, job.receivedAtMs), newest),
+        onSettled: settlements.announce,
+        onAttempt: recordAttempt,
+      }),
+  });
+  queue.onDue(installations.wake);
+  installations.wake(null);
 
-  function openInstallation(settings: Config, intercom: NonNullable<Config['intercom']>, jobs: Queue) {
-    const limiter = createRateLimiter({ share: settings.quotaShare });
-    const client = createIntercomClient({
-      baseUrl: intercom.apiUrl,
-      accessToken: intercom.accessToken,
-      version: settings.intercomVersion,
-      connections: settings.concurrency + 1, // one for the probe
-      limiter,
-    });
-    const destination = createDestination({ client, mapping, createAttributes: settings.createAttributes });
-    const ending = new AbortController();
-    const gate: Gate = createGate({
-      probe: async () => {
-        const patience = { stop: ending.signal, abort: ending.signal };
-        const answer = await checkInstallation(client, intercom.region, patience);
-        if (!answer.ok) return answer;
-        log.info({ workspace: answer.workspace }, 'intercom.ready');
-        await destination.prepare(patience);
-        return answer;
-      },
-      explain: explainHold,
-      onChange: (state) => {
-        if (state.open) dispatcher.wake();
-        else announceHold(state);
-      },
-    });
-    const dispatcher = createDispatcher({
-      queue: jobs,
-      destination,
-      gate,
-      concurrency: settings.concurrency,
-      retryMaxAgeMs: settings.retryMaxAgeMs,
-      mayStillSend: (newest) => (event, job) =>
-        consent.mayStillSend(event, Math.min(job.atMs, job.receivedAtMs), newest),
-      onSettled: settlements.announce,
-      onAttempt: recordAttempt,
-    });
-    return { limiter, client, gate, dispatcher, ending };
-  }
-
-  function announceHold(state: GateState & { open: false }): void {
-    log.error(
-      { reason: state.reason, message: state.message, remedy: state.remedy },
-      'delivery.held: events are kept, none is sent',
-    );
-  }
-
-  function holdReason(): string | null {
-    const state = installation?.gate.state();
-    return state && !state.open && state.reason !== 'starting' ? `hold_${state.reason}` : null;
+  /** Why an installation's events wait, as /ingest tells it. */
+  function holdReason(id: string): string | null {
+    const found = installations.get(id);
+    if (!found) return null;
+    const { enabled } = found.settings;
+    if (!enabled) return 'paused';
+    const hold = holdOf(enabled, found.delivery.gate());
+    return hold && `hold_${hold.reason}`;
   }
 
   const personKey = randomBytes(16);
@@ -172,7 +149,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   });
   http.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?')[0] ?? '';
-    const allowed = ['GET', 'POST', 'PUT'].filter((method) => http.hasRoute({ method, url: path }));
+    const allowed = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].filter((method) => http.hasRoute({ method, url: path }));
     if (allowed.length > 0) {
       const detail = `${path} takes ${allowed.join(' and ')}, not ${request.method}`;
       return sendProblem(reply.header('allow', allowed.join(', ')), {
@@ -194,13 +171,18 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
       isDropped: (event) => ruleFor(config.mappingRules, event)?.drop === true,
     },
     waitMs: config.ingestWaitMs,
-    installation: () => (installation ? { id: defaultInstallation } : null),
+    installation: (id) => (id === undefined ? installations.forIngest() : installations.get(id))?.id ?? null,
+    hasSeveral: () => installations.list().length > 0,
     holdReason,
-    isDeliverySoon: (events) =>
-      installation !== null &&
-      holdReason() === null &&
-      queue.depth() + events <= 4 * config.concurrency &&
-      hasQuota(installation.limiter.state(), events),
+    isDeliverySoon: (id, events) => {
+      const found = installations.get(id);
+      return (
+        found !== undefined &&
+        holdReason(id) === null &&
+        queue.depth(id) + events <= 4 * config.concurrency &&
+        hasQuota(found.delivery.quota(), events)
+      );
+    },
     onAnswer: ({ requestId, status, events, ms }) => {
       for (const event of events)
         metrics.ingest.inc({ status: event.status, reason: event.error?.code ?? event.reason ?? '' });
@@ -221,19 +203,28 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   if (admin.madeIn !== null) {
     log.info({ adminToken: admin.token, keptIn: admin.madeIn }, 'admin.token_made: it is printed this once');
   }
+  const guard = createAdminGuard(admin.token);
   await http.register(async (guarded) => {
-    guarded.addHook('onRequest', createAdminGuard(admin.token));
+    const refuse = guard((reply, detail) => sendProblem(reply, { status: 401, code: 'unauthorized', detail }));
+    guarded.addHook('onRequest', refuse);
     await guarded.register(eventRoutes, { queue });
+  });
+  await http.register(async (guarded) => {
+    const refuse = guard((reply, detail) => sendError(reply, 401, 'INVALID_TOKEN', detail));
+    guarded.addHook('onRequest', refuse);
+    await guarded.register(managementRoutes, { installations, queue });
   });
   await http.register(healthRoutes, {
     queue,
-    gateState: () => installation?.gate.state() ?? null,
+    installations: () =>
+      installations.list().map(({ id, settings, delivery }) => ({
+        id,
+        isPaused: !settings.enabled,
+        gate: delivery.gate(),
+      })),
     metrics,
     openapi: () => readFileSync(new URL('../openapi.yaml', import.meta.url), 'utf8'),
   });
-
-  installation?.gate.start();
-  installation?.dispatcher.start();
 
   let stopping: Promise<void> | undefined;
   /** A connection that was busy when the closing began is idle once it is answered, and would be kept alive for a minute. */
@@ -245,10 +236,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
 
   async function shutDown(graceMs: number): Promise<void> {
     settlements.close(); // who waits for a delivery gets the 202 now
-    installation?.gate.stop();
-    await Promise.all([closeHttp(), installation?.dispatcher.stop(graceMs)]);
-    installation?.ending.abort();
-    await installation?.client.close();
+    await Promise.all([closeHttp(), installations.stop(graceMs)]);
     await queue.close();
   }
 
@@ -259,17 +247,6 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
       return stopping;
     },
   };
-}
-
-/** Reasons of Intercom's own, and those of a circuit that opened after failures in a row. */
-function explainHold(reason: string): { message: string; remedy: string } {
-  const known: Record<string, { message: string; remedy: string } | undefined> = holdTexts;
-  return (
-    known[reason] ?? {
-      message: `Intercom fails again and again (${reason})`,
-      remedy: 'nothing is lost and delivery resumes by itself; see status.intercom.com if it lasts',
-    }
-  );
 }
 
 /** A wait for the next window would outlast the sender's patience. */

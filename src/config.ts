@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import fastifyEnv from '@fastify/env';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import { readKey } from './installations/vault.ts';
 import { type MappingRules, noRules, parseMappingRules } from './intercom/mapping-rules.ts';
 
 /** Intercom's API hosts by region (developers.intercom.com, REST API, "Regional hosting"). */
@@ -54,6 +55,13 @@ const Environment = z.object({
   PORT: port.default(8080),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   DATABASE_URL: databaseUrl.prefault('file:./data/signal-intercom.db'),
+  ENCRYPTION_KEY: list
+    .transform((keys) => keys.map(readKey))
+    .refine((keys) => keys.every((key) => key !== undefined), {
+      error:
+        'must be 32 bytes as base64 or 64 hex digits (openssl rand -base64 32); while rotating, the new one, a comma, the old one',
+    })
+    .optional(),
   ADMIN_TOKEN: z.string().min(16, { error: 'must have at least 16 characters' }).optional(),
   INGEST_TOKEN: list.optional(),
   INGEST_BASIC: list
@@ -89,7 +97,9 @@ type Environment = z.output<typeof Environment>;
 
 export type Config = Readonly<{
   /** The default installation; null when no token is set. */
-  intercom: Readonly<{ accessToken: string; region: Region | null; apiUrl: string }> | null;
+  intercom: Readonly<{ accessToken: string; region: Region | null }> | null;
+  /** Instead of the region's host; for a simulator. */
+  intercomApiUrl: string | null;
   intercomVersion: string;
   quotaShare: number;
   concurrency: number;
@@ -98,6 +108,8 @@ export type Config = Readonly<{
   logLevel: Environment['LOG_LEVEL'];
   databasePath: string;
   ingestAuth: IngestAuth;
+  /** The newest first; none: one is made, and kept beside the database. */
+  encryptionKeys: readonly Buffer[];
   /** null: one is made, and kept beside the database. */
   adminToken: string | null;
   consentCategory: Environment['CONSENT_CATEGORY'];
@@ -168,6 +180,7 @@ export function readConfig(variables: Record<string, string | undefined>): Confi
   if (problems.length > 0) throw new ConfigError(problems);
   return Object.freeze({
     intercom: installation(env),
+    intercomApiUrl: env.INTERCOM_API_URL ?? null,
     intercomVersion: env.INTERCOM_VERSION,
     quotaShare: env.INTERCOM_QUOTA_SHARE,
     concurrency: env.INTERCOM_CONCURRENCY,
@@ -181,6 +194,7 @@ export function readConfig(variables: Record<string, string | undefined>): Confi
       hmacSecrets: env.INGEST_HMAC_SECRET ?? [],
       open: env.INGEST_AUTH === 'none',
     }),
+    encryptionKeys: (env.ENCRYPTION_KEY ?? []).filter((key) => key !== undefined),
     adminToken: env.ADMIN_TOKEN ?? null,
     consentCategory: env.CONSENT_CATEGORY,
     marketingEvents: env.MARKETING_EVENTS,
@@ -199,9 +213,12 @@ export function readConfig(variables: Record<string, string | undefined>): Confi
 
 function installation(env: Environment): Config['intercom'] {
   if (!env.INTERCOM_ACCESS_TOKEN) return null;
-  const region = env.INTERCOM_REGION ?? null;
-  const url = env.INTERCOM_API_URL ?? regionUrls[region ?? 'us'];
-  return Object.freeze({ accessToken: env.INTERCOM_ACCESS_TOKEN, region, apiUrl: url });
+  return Object.freeze({ accessToken: env.INTERCOM_ACCESS_TOKEN, region: env.INTERCOM_REGION ?? null });
+}
+
+/** Where an installation's calls go. */
+export function apiUrlOf({ intercomApiUrl }: Pick<Config, 'intercomApiUrl'>, region: Region | null): string {
+  return intercomApiUrl ?? regionUrls[region ?? 'us'];
 }
 
 function readRules(path: string | undefined, problems: string[]): MappingRules {

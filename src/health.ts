@@ -6,8 +6,7 @@ import type { Queue } from './queue/queue.ts';
 
 export type HealthOptions = {
   queue: Queue;
-  /** null: no installation. */
-  gateState(): GateState | null;
+  installations(): { id: string; isPaused: boolean; gate: GateState }[];
   metrics: Metrics;
   openapi(): string;
 };
@@ -61,11 +60,22 @@ export async function healthRoutes(app: FastifyInstance, options: HealthOptions)
     return health.ok ? { ok: true } : { ok: false, reason: 'cannot_store', message: health.reason };
   }
 
+  /** Ready while one of the installations can deliver: the others' trouble must not take theirs away. */
   function dispatchPart(): Part {
-    const state = options.gateState();
-    if (state === null)
+    const all = options.installations();
+    if (all.length === 0)
       return { ok: true, reason: 'no_installation', message: 'no Intercom workspace is installed yet' };
-    if (state.open) return { ok: true };
-    return { ok: false, reason: state.reason, message: state.message, remedy: state.remedy };
+    const active = all.filter(({ isPaused }) => !isPaused);
+    if (active.length === 0) return { ok: true, reason: 'paused', message: 'delivery is paused' };
+    const held = active.flatMap(({ id, gate }) => (gate.open ? [] : [{ id, gate }]));
+    const [first] = held;
+    if (first === undefined) return { ok: true };
+    const { reason, message, remedy } = first.gate;
+    return {
+      ok: held.length < active.length,
+      reason,
+      message: all.length === 1 ? message : `${first.id}: ${message}`,
+      remedy,
+    };
   }
 }

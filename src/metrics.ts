@@ -55,20 +55,20 @@ export function createMetrics(read: () => Promise<Readings>) {
   });
   const held = new Gauge({
     name: 'signal_intercom_held',
-    help: '1 while the installation is on hold, by reason',
-    labelNames: ['reason'],
+    help: '1 while an installation is on hold, by reason',
+    labelNames: ['installation', 'reason'],
     registers,
   });
   const quota = new Gauge({
     name: 'signal_intercom_quota_calls',
     help: "Intercom's limit of the current 10-second window, and what is used of it",
-    labelNames: ['kind'],
+    labelNames: ['installation', 'kind'],
     registers,
   });
 
   /** Gauges are read when somebody asks, so that they are never older than the scrape. */
   async function render(): Promise<string> {
-    const { stats, hold, limit, used, nowMs } = await read();
+    const { stats, installations, nowMs } = await read();
     if (stats) {
       for (const state of ['accepted', 'delivered', 'filtered', 'dead', 'queued'] as const)
         ledger.set({ state }, stats[state]);
@@ -78,9 +78,12 @@ export function createMetrics(read: () => Promise<Readings>) {
       oldest.set(stats.oldestQueuedAtMs === null ? 0 : Math.max(0, (nowMs - stats.oldestQueuedAtMs) / 1000));
     }
     held.reset();
-    if (hold !== null) held.set({ reason: hold }, 1);
-    if (limit !== null) quota.set({ kind: 'limit' }, limit);
-    quota.set({ kind: 'used' }, used);
+    quota.reset();
+    for (const { id: installation, hold, quota: window } of installations) {
+      if (hold !== null) held.set({ installation, reason: hold }, 1);
+      if (window.limit !== null) quota.set({ installation, kind: 'limit' }, window.limit);
+      quota.set({ installation, kind: 'used' }, window.used);
+    }
     return registry.metrics();
   }
 
@@ -99,8 +102,6 @@ export type Readings = {
     leased: number;
     oldestQueuedAtMs: number | null;
   } | null;
-  hold: string | null;
-  limit: number | null;
-  used: number;
+  installations: { id: string; hold: string | null; quota: { limit: number | null; used: number } }[];
   nowMs: number;
 };

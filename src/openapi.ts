@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { eventPaths } from './openapi/events.ts';
 import { healthPaths } from './openapi/health.ts';
-import { ingestComponents, ingestPath } from './openapi/ingest.ts';
+import { addressedIngestPath, ingestComponents, ingestPath } from './openapi/ingest.ts';
+import { managementPaths } from './openapi/management.ts';
 import { describeSchemas } from './openapi/schemas.ts';
 
 /** The HTTP contract as an OpenAPI document: paths by hand, schemas from the code that validates. */
@@ -21,9 +22,16 @@ export function describeApi(): object {
     tags: [
       { name: 'ingest', description: 'Where Signal sends its events.' },
       { name: 'events', description: 'What became of each event; dead letters and their way back.' },
+      { name: 'management', description: "Installed Intercom workspaces, in the shapes of Signal's Management API." },
       { name: 'operations', description: 'For load balancers, monitoring and whoever integrates.' },
     ],
-    paths: { '/ingest': ingestPath, ...eventPaths, ...healthPaths },
+    paths: {
+      '/ingest': ingestPath,
+      '/ingest/{installation}': addressedIngestPath,
+      ...eventPaths,
+      ...managementPaths,
+      ...healthPaths,
+    },
     components: { ...ingestComponents, schemas: describeSchemas() },
   };
 }

@@ -104,7 +104,7 @@ t.test('a device that changes hands takes nothing of its first user along', asyn
   t.teardown(() => queue.close());
   const event = (messageId: string, userId: string | null) => ({ ...visit(0), messageId, userId });
   await queue.enqueue([event('m1', null), event('m2', 'u-0'), event('m3', 'u-1')]);
-  const leases = await queue.lease({ people: 9, jobsEach: 9 });
+  const leases = await queue.lease({ installation: 'default', people: 9, jobsEach: 9 });
   t.strictSame(
     leases.map(({ person, jobs }) => [person, jobs.length]),
     [
@@ -121,7 +121,7 @@ t.test('what one visitor leaves waiting is bounded', async (t) => {
   t.match(receipts.at(-2), { status: 'queued' });
   t.match(receipts.at(-1), { status: 'filtered', reason: 'never_identified' });
   t.match(await queue.stats(), { queued: 500, filtered: 1, held: 1 });
-  t.strictSame(await queue.lease({ people: 10, jobsEach: 10 }), []);
+  t.strictSame(await queue.lease({ installation: 'default', people: 10, jobsEach: 10 }), []);
 });
 
 function visit(n: number) {

@@ -143,6 +143,7 @@ t.test('every reason that an event can end with is explained', async (t) => {
     'mapping_dropped',
     'no_identifier',
     'never_identified',
+    'installation_removed',
     'invalid_request',
     'not_restorable',
     'event_name_quota',

@@ -15,8 +15,7 @@ async function open(t: Test) {
   const simulator = await startSimulator({ tokens: [token], indexLagMs: 0 });
   let nowMs = Date.now();
   const client = createIntercomClient({
-    baseUrl: simulator.url,
-    accessToken: token,
+    target: () => ({ baseUrl: simulator.url, accessToken: token }),
     version: '2.11',
     connections: 1,
     limiter: createRateLimiter({ share: 1 }),
@@ -41,7 +40,7 @@ async function open(t: Test) {
       save: async (next: string) => void (saved = next),
       choose: async (_id: string, _second: number, next: string) => void (saved = next),
       shared: async () => null,
-      isStillOurs: async () => true,
+      mayGoOn: async () => true,
       mayStillSend: () => true,
     };
     for await (const step of destination.deliver({ person, record, joined, jobs }, desk)) {

@@ -21,7 +21,7 @@ export async function growth({ stage, report, quick }: Bench): Promise<void> {
     const asked = performance.now();
     await queue.enqueue(Array.from({ length: batch }, (_, i) => event(n + i)));
     waits.push(performance.now() - asked);
-    for (const lease of await queue.lease({ people: batch, jobsEach: 50 })) {
+    for (const lease of await queue.lease({ installation: 'default', people: batch, jobsEach: 50 })) {
       const done = lease.jobs.map(({ id }) => ({ id, status: 'delivered' as const, reason: null, attempt }));
       void queue.settle(lease, { done, record: '{"fields":{},"attributes":{},"seconds":{},"companies":{}}' });
       void queue.release(lease);

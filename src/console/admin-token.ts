@@ -2,7 +2,6 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { sendProblem } from '../problem.ts';
 
 /** The configured token, or one that is made once and kept beside the database, readable by its owner alone. */
 export function loadAdminToken(
@@ -22,19 +21,18 @@ export function loadAdminToken(
   return { token, madeIn: path };
 }
 
-/** Answers 401 to whoever does not present the token. */
+/** Answers 401 to whoever does not present the token; `refuse` says it in the words of its routes. */
 export function createAdminGuard(token: string) {
   const expected = digest(token);
-  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
-    const given = /^bearer\s+(.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
-    if (timingSafeEqual(digest(given), expected)) return undefined;
-    return sendProblem(reply.header('www-authenticate', 'Bearer'), {
-      status: 401,
-      code: 'unauthorized',
-      detail:
+  return (refuse: (reply: FastifyReply, detail: string) => FastifyReply) =>
+    async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
+      const given = /^bearer\s+(.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
+      if (timingSafeEqual(digest(given), expected)) return undefined;
+      return refuse(
+        reply.header('www-authenticate', 'Bearer'),
         'send the admin token: Authorization: Bearer <ADMIN_TOKEN>. Without ADMIN_TOKEN it stands in the file beside the database that ends in .admin-token',
-    });
-  };
+      );
+    };
 }
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();

@@ -27,6 +27,10 @@ const explanations: Record<string, Explanation> = {
     cause: 'the visitor did not log in while the event was held',
     remedy: 'raise ANONYMOUS_HOLD_HOURS if logins come later',
   },
+  installation_removed: {
+    cause: 'the installation was removed while the event waited for it, and its events were to be discarded',
+    remedy: 'nothing: install the workspace again if its events are wanted',
+  },
   invalid_request: {
     cause: 'Intercom refused the request; its answer stands with the attempt',
     remedy: 'correct what the answer names (in Signal, or in MAPPING_FILE), then redrive',

@@ -8,7 +8,7 @@ import { retryDelayMs } from './retry.ts';
 /** Moves jobs from the queue to the destination: leases people, hands them over, and settles what comes back. */
 export type Dispatcher = {
   start(): void;
-  /** The gate has opened. */
+  /** The gate has opened, or somebody may be due. */
   wake(): void;
   /** Leases nothing more, lets what is in flight end within `graceMs`, and gives the rest back. May be called twice. */
   stop(graceMs: number): Promise<void>;
@@ -16,6 +16,7 @@ export type Dispatcher = {
 };
 
 export type DispatcherOptions = {
+  installation: string;
   queue: Queue;
   destination: Destination;
   gate: Gate;
@@ -64,7 +65,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         again = false;
         const slots = options.concurrency - active;
         if (!started || slots <= 0 || stopping.signal.aborted || !gate.isOpen()) return;
-        const leases = await queue.lease({ people: slots, jobsEach });
+        const leases = await queue.lease({ installation: options.installation, people: slots, jobsEach });
         for (const lease of leases) void work(lease);
       } while (again);
     } catch (error) {
@@ -101,7 +102,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       save: (record) => write({ done: [], record }),
       choose: (id, createdAtSeconds, record) => write({ done: [], chosen: [{ id, createdAtSeconds }], record }),
       shared: (key) => queue.record(lease.installation, key),
-      async isStillOurs() {
+      async mayGoOn() {
+        if (!gate.isOpen()) return false; // held or paused meanwhile: nobody's next call is begun
         const standing = await queue.standing(lease);
         if (standing) consent = standing.consent;
         return standing !== null;
@@ -201,7 +203,6 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   return {
     start() {
       started = true;
-      queue.onDue(() => void pump());
       void pump();
     },
     wake: () => void pump(),

@@ -7,6 +7,8 @@ export type Gate = {
   state(): GateState;
   /** Asks at once; the gate is closed until the first answer. */
   start(): void;
+  /** Asks now, whatever the state; resolves with the answer taken in. */
+  ask(): Promise<void>;
   hold(reason: string): void;
   /** An attempt that Intercom answered. */
   succeeded(): void;
@@ -45,6 +47,7 @@ export function createGate(options: {
   let probeAfterMs = firstProbeAfterMs;
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
+  let asking: Promise<void> | undefined;
 
   function close(reason: string, text: { message: string; remedy: string }): void {
     const same = !state.open && state.reason === reason;
@@ -63,7 +66,15 @@ export function createGate(options: {
     if (!same) options.onChange(state);
   }
 
-  async function ask(): Promise<void> {
+  /** One question at a time: who asks meanwhile hears the same answer. */
+  function ask(): Promise<void> {
+    asking ??= askOnce().finally(() => {
+      asking = undefined;
+    });
+    return asking;
+  }
+
+  async function askOnce(): Promise<void> {
     let answer: Probe;
     try {
       answer = await options.probe();
@@ -77,6 +88,7 @@ export function createGate(options: {
       return;
     }
     failures = 0;
+    clearTimeout(timer);
     state = { open: true };
     options.onChange(state);
   }
@@ -85,6 +97,7 @@ export function createGate(options: {
     isOpen: () => state.open,
     state: () => state,
     start: () => void ask(),
+    ask,
     hold(reason) {
       if (state.open) close(reason, options.explain(reason));
     },

@@ -14,15 +14,18 @@ export type IngestOptions = {
   authenticate: Authenticator;
   accept: AcceptOptions;
   waitMs: number;
-  /** The installation that /ingest feeds, or why there is none. */
-  installation(): { id: string } | null;
-  /** Why the installation's events wait, as a reason; null when they don't. */
-  holdReason(): string | null;
+  /** The installation of that name, or without one that which /ingest feeds; null where there is none. */
+  installation(name: string | undefined): string | null;
+  hasSeveral(): boolean;
+  /** Why an installation's events wait, as a reason; null when they don't. */
+  holdReason(installation: string): string | null;
   /** Whether so many more events are likely to be delivered within a second or so. */
-  isDeliverySoon(events: number): boolean;
+  isDeliverySoon(installation: string, events: number): boolean;
   onAnswer(report: IngestReport): void;
   now?: () => number;
 };
+
+type Addressed = { Params: { installation?: string } };
 
 export type IngestReport = { requestId: string; status: number; events: EventAnswer[]; ms: number };
 
@@ -38,9 +41,10 @@ export async function ingestRoutes(app: FastifyInstance, options: IngestOptions)
     (_, body, done) => done(null, body),
   );
 
-  app.route({ method: ['POST', 'PUT'], url: '/ingest', handler: ingest });
+  for (const url of ['/ingest', '/ingest/:installation'])
+    app.route<Addressed>({ method: ['POST', 'PUT'], url, handler: ingest });
 
-  async function ingest(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  async function ingest(request: FastifyRequest<Addressed>, reply: FastifyReply): Promise<FastifyReply> {
     const startedAt = performance.now();
     const rawBody = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
     const auth = options.authenticate({
@@ -52,30 +56,20 @@ export async function ingestRoutes(app: FastifyInstance, options: IngestOptions)
       reply.header('www-authenticate', auth.challenge);
       return sendProblem(reply, { status: 401, code: 'unauthorized', detail: auth.detail });
     }
-    const installation = options.installation();
-    if (!installation) {
-      return sendProblem(reply, {
-        status: 503,
-        code: 'no_installation',
-        detail:
-          'no Intercom workspace is installed: set INTERCOM_ACCESS_TOKEN and INTERCOM_REGION and start again; nothing was kept',
-        retryAfterSeconds: 60,
-      });
-    }
+    const installation = options.installation(request.params.installation);
+    if (installation === null) return refuseAddress(reply, request.params.installation);
     const events = await readBody(rawBody, request.headers['content-encoding']);
     const receivedAtMs = now();
     const requestKey =
       events.length > 1 ? undefined : (header(request, 'webhook-id') ?? header(request, 'idempotency-key'));
-    const accepted = events.map((raw) =>
-      acceptEvent(raw, { installation: installation.id, receivedAtMs, requestKey }, options.accept),
-    );
+    const accepted = events.map((raw) => acceptEvent(raw, { installation, receivedAtMs, requestKey }, options.accept));
     const kept = accepted.flatMap((one) => (one.ok ? [one.event] : []));
     if (kept.length === 0) return refuseAll(request, reply, accepted, startedAt);
 
     const prefer = readPreference(request.headers.prefer, options.waitMs);
     const receipts = await options.queue.enqueue(kept);
-    const settled = await waitFor(receipts, prefer.waitMs);
-    const answers = answerEvents(accepted, receipts, settled, options.holdReason());
+    const settled = await waitFor(installation, receipts, prefer.waitMs);
+    const answers = answerEvents(accepted, receipts, settled, options.holdReason(installation));
     const status = answerStatus(answers);
     if (prefer.applied !== null) reply.header('preference-applied', prefer.applied);
     options.onAnswer({ requestId: request.id, status, events: answers, ms: performance.now() - startedAt });
@@ -99,6 +93,17 @@ export async function ingestRoutes(app: FastifyInstance, options: IngestOptions)
     return reply.code(status).type('application/json').send(JSON.stringify(body));
   }
 
+  function refuseAddress(reply: FastifyReply, name: string | undefined): FastifyReply {
+    if (name !== undefined && options.hasSeveral()) {
+      const detail = `no installation ${name.slice(0, 40)} is here; GET /v1/admin/integrations lists them with the path to send to. Nothing was kept`;
+      return sendProblem(reply, { status: 404, code: 'unknown_installation', detail });
+    }
+    const detail = options.hasSeveral()
+      ? 'several Intercom workspaces are installed: send to /ingest/{id} of one of them (GET /v1/admin/integrations lists them); nothing was kept'
+      : 'no Intercom workspace is installed: set INTERCOM_ACCESS_TOKEN and INTERCOM_REGION and start again, or install one (POST /v1/admin/integration-catalog/intercom/install); nothing was kept';
+    return sendProblem(reply, { status: 503, code: 'no_installation', detail, retryAfterSeconds: 60 });
+  }
+
   function refuseAll(
     request: FastifyRequest,
     reply: FastifyReply,
@@ -120,12 +125,12 @@ export async function ingestRoutes(app: FastifyInstance, options: IngestOptions)
     );
   }
 
-  async function waitFor(receipts: Receipt[], ms: number): ReturnType<Queue['states']> {
+  async function waitFor(installation: string, receipts: Receipt[], ms: number): ReturnType<Queue['states']> {
     if (ms === 0) return new Map();
     const ids = new Set(
       receipts.flatMap((one) => ((one.duplicate ? one.original.status : one.status) === 'queued' ? [one.id] : [])),
     );
-    if (ids.size === 0 || !options.isDeliverySoon(ids.size)) return new Map();
+    if (ids.size === 0 || !options.isDeliverySoon(installation, ids.size)) return new Map();
     return options.settlements.wait([...ids], ms);
   }
 }

@@ -1,4 +1,4 @@
-import { Pool } from 'undici';
+import { Agent } from 'undici';
 import { z } from 'zod';
 import type { RateAnswer, RateLimiter } from './rate-limiter.ts';
 
@@ -45,9 +45,11 @@ export type Reply =
 
 export type ApiError = { code: string; message: string };
 
+export type IntercomTarget = { baseUrl: string; accessToken: string };
+
 export type ClientOptions = {
-  baseUrl: string;
-  accessToken: string;
+  /** Read for each call, so that a new token counts from the next one on. */
+  target(): IntercomTarget;
   version: string;
   connections: number;
   limiter: RateLimiter;
@@ -67,9 +69,7 @@ const defaultTimeoutMs = 60_000;
 
 export function createIntercomClient(options: ClientOptions): IntercomClient {
   const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
-  const base = new URL(options.baseUrl);
-  const prefix = base.pathname.replace(/\/+$/, '');
-  const pool = new Pool(base.origin, {
+  const agent = new Agent({
     connections: options.connections,
     pipelining: 1, // an answer that hangs must not hold back another call
     connect: { timeout: connectTimeoutMs },
@@ -79,7 +79,6 @@ export function createIntercomClient(options: ClientOptions): IntercomClient {
     keepAliveTimeout: 20_000,
   });
   const headers = {
-    authorization: `Bearer ${options.accessToken}`,
     'intercom-version': options.version,
     accept: 'application/json',
     'user-agent': 'signal-intercom',
@@ -97,13 +96,20 @@ export function createIntercomClient(options: ClientOptions): IntercomClient {
       options.limiter.giveBack();
       throw error;
     }
+    const { baseUrl, accessToken } = options.target();
+    const { origin, pathname } = new URL(baseUrl);
     const startedAt = performance.now();
     let rate: Omit<RateAnswer, 'tookMs'> = { isTelling: false, limited: false };
     try {
-      const response = await pool.request({
+      const response = await agent.request({
+        origin,
         method,
-        path: prefix + path,
-        headers: body === undefined ? headers : { ...headers, 'content-type': 'application/json' },
+        path: pathname.replace(/\/+$/, '') + path,
+        headers: {
+          ...headers,
+          authorization: `Bearer ${accessToken}`,
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+        },
         body: body === undefined ? null : JSON.stringify(body),
         signal: patience.abort,
       });
@@ -117,7 +123,7 @@ export function createIntercomClient(options: ClientOptions): IntercomClient {
     }
   }
 
-  return { call, close: () => pool.close() };
+  return { call, close: () => agent.close() };
 }
 
 type Headers = Record<string, string | string[] | undefined>;

@@ -48,8 +48,8 @@ export type Desk = {
   /** Makes the second that an event is about to be sent with durable, and the record with it. */
   choose(jobId: string, createdAtSeconds: number, record: string): Promise<void>;
   shared(key: string): Promise<string | null>;
-  /** Asked right before each call: whether the jobs are still the caller's. Learns the newest consent on the way. */
-  isStillOurs(): Promise<boolean>;
+  /** Asked right before each call: whether it may still be made for these jobs. Learns the newest consent on the way. */
+  mayGoOn(): Promise<boolean>;
   /** Whether the person's newest consent that was learned allows this event. */
   mayStillSend(event: SignalEvent, job: WorkJob): boolean;
 };
@@ -68,7 +68,7 @@ export type Step = {
 
 /** What a call was for has changed while it waited for its turn; nothing of it went out. */
 class Withdrawn extends NotSent {}
-class LeaseVoid extends NotSent {}
+class Interrupted extends NotSent {}
 
 export function createDestination(options: {
   client: IntercomClient;
@@ -101,7 +101,7 @@ export function createDestination(options: {
       client,
       patience: desk.patience,
       async mayGo() {
-        if (!(await desk.isStillOurs())) throw new LeaseVoid("the jobs are somebody else's by now");
+        if (!(await desk.mayGoOn())) throw new Interrupted('the installation is held, or the lease is void');
         if (current && !isAllowed(current, desk)) throw new Withdrawn('consent was taken back');
       },
       save: (record) => desk.save(JSON.stringify(record)),
@@ -120,9 +120,8 @@ export function createDestination(options: {
         try {
           settled = 'outcome' in task ? task : { ...task, outcome: await send(conversation, task, desk) };
         } catch (error) {
-          if (error instanceof LeaseVoid) return;
           if (error instanceof Withdrawn) break;
-          if (desk.patience.stop.aborted || desk.patience.abort.aborted) {
+          if (error instanceof Interrupted || desk.patience.stop.aborted || desk.patience.abort.aborted) {
             await desk.save(JSON.stringify(conversation.record)); // what the step has learned so far: a lead's id, say
             return;
           }

@@ -139,6 +139,17 @@ export const answerExamples = {
       ),
     },
   },
+  404: {
+    unknownInstallation: {
+      summary: 'an id that nothing is installed under',
+      value: problem(
+        404,
+        'Not Found',
+        'unknown_installation',
+        'no installation int_0 is here; GET /v1/admin/integrations lists them with the path to send to. Nothing was kept',
+      ),
+    },
+  },
   413: {
     eventTooLarge: {
       summary: 'an event of more than 64 KB',
@@ -221,7 +232,7 @@ export const answerExamples = {
         503,
         'Service Unavailable',
         'no_installation',
-        'no Intercom workspace is installed: set INTERCOM_ACCESS_TOKEN and INTERCOM_REGION and start again; nothing was kept',
+        'no Intercom workspace is installed: set INTERCOM_ACCESS_TOKEN and INTERCOM_REGION and start again, or install one (POST /v1/admin/integration-catalog/intercom/install); nothing was kept',
       ),
     },
     cannotStore: {

@@ -100,6 +100,7 @@ const responses = {
     'IngestProblem',
     preferenceApplied,
   ),
+  UnknownInstallation: problem('No installation has this id. Nothing is kept.', 404, 'Problem'),
   Overloaded: problem('More arrives than can be stored. Nothing is kept: send again.', 429, 'Problem', retryAfter),
   Unavailable: problem(
     'Nothing can be stored, or no Intercom workspace is installed. Nothing is kept: send again.',
@@ -153,6 +154,33 @@ export const ingestPath = {
     ...operation,
   },
   put: { operationId: 'ingestByPut', summary: 'The same as POST, for a webhook that is set to PUT', ...operation },
+};
+
+/** The same for one of several installations. */
+export const addressedIngestPath = {
+  parameters: [
+    {
+      name: 'installation',
+      in: 'path',
+      required: true,
+      description: 'The id of an installation, as its `ingest_path` has it.',
+      schema: text,
+      example: 'default',
+    },
+    ...ingestPath.parameters,
+  ],
+  post: {
+    ...operation,
+    operationId: 'ingestInto',
+    summary: 'Send events to one of several installed workspaces',
+    responses: { ...operation.responses, 404: ref('responses', 'UnknownInstallation') },
+  },
+  put: {
+    ...operation,
+    operationId: 'ingestIntoByPut',
+    summary: 'The same as POST',
+    responses: { ...operation.responses, 404: ref('responses', 'UnknownInstallation') },
+  },
 };
 
 export const ingestComponents = {

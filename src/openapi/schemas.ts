@@ -4,6 +4,15 @@ import { RedriveQuery } from '../console/event-routes.ts';
 import { Liveness, Readiness, ReadinessPart } from '../health.ts';
 import { EventAnswer, IngestAnswer, IngestProblem } from '../ingest/answer.ts';
 import { WireEvent } from '../ingest/event.ts';
+import {
+  AuditLog,
+  AuditLogEntry,
+  CheckAnswer,
+  Integration,
+  IntegrationList,
+  ManagementError,
+} from '../installations/answers.ts';
+import { ChangeRequest, InstallRequest } from '../installations/routes.ts';
 import { ProblemBody } from '../problem.ts';
 
 const described = [
@@ -20,6 +29,14 @@ const described = [
   EventStory,
   RedriveQuery,
   RedriveAnswer,
+  InstallRequest,
+  ChangeRequest,
+  Integration,
+  IntegrationList,
+  CheckAnswer,
+  AuditLog,
+  AuditLogEntry,
+  ManagementError,
 ];
 
 /** The components, written by zod itself from the schemas that validate. */

@@ -13,7 +13,7 @@ export type Queue = {
   /** Keeps events, in this order, in one transaction together with everything else that arrives meanwhile. */
   enqueue(events: NewEvent[]): Promise<Receipt[]>;
   /** Due people that nobody holds, longest-waiting first; each with the head of its line. */
-  lease(limits: { people: number; jobsEach: number }): Promise<Lease[]>;
+  lease(limits: LeaseLimits): Promise<Lease[]>;
   /**
    * What holds for a lease now, to be asked right before each call: everything that was acknowledged until now is in
    * it. Null once the lease is void; nothing may be sent for it any more.
@@ -25,8 +25,11 @@ export type Queue = {
   release(lease: Lease, retry?: Retry): Promise<void>;
   /** Dead letters back to their place in their person's line, with their identity; how many of these were dead. */
   redrive(ids: string[]): Promise<number>;
-  /** Calls `wake` when a person may have become due: new events, a release, a retry whose time has come. */
-  onDue(wake: () => void): void;
+  /**
+   * Calls `wake` when a person of the installation may have become due: new events, a release; null when it may be of
+   * any: a retry whose time has come.
+   */
+  onDue(wake: (installation: string | null) => void): void;
   /** A record that belongs to no person (a company), as last settled by anybody. */
   record(installation: string, key: string): Promise<string | null>;
   /** Newest first. `next` goes on from there; null when there is nothing older. */
@@ -39,8 +42,17 @@ export type Queue = {
   /** The states of events by id; an unknown id is left out. */
   states(ids: string[]): Promise<Map<string, EventState>>;
   stats(): Promise<QueueStats>;
-  /** Events queued as of the last write; costs nothing. */
-  depth(): number;
+  /** Events queued as of the last write, of one installation or of all; costs nothing. */
+  depth(installation?: string): number;
+  /** What is stored of each installation; opaque to the queue. */
+  installations(): Promise<StoredInstallation[]>;
+  /** Keeps an installation, and in the same transaction who changed what of it. */
+  keepInstallation(id: string, record: string, audit: AuditEntry | null): Promise<void>;
+  /** Forgets an installation and what is known of its people; what waits for it is filtered as `installation_removed`. */
+  removeInstallation(id: string, audit: AuditEntry): Promise<void>;
+  keepAudit(entry: AuditEntry): Promise<void>;
+  /** Newest first. */
+  audit(page: { limit: number; before: string | null }): Promise<AuditPage>;
   /** Whether events can be kept now, and if not, why. */
   health(): { ok: true } | { ok: false; reason: string };
   /** Ends after all that was handed over is durable. May be called twice. */
@@ -143,6 +155,8 @@ export type NewestConsent = Consent & { atMs: number };
 
 export type Standing = { consent: NewestConsent | null };
 
+export type LeaseLimits = { installation: string; people: number; jobsEach: number };
+
 export type Lease = {
   installation: string;
   /** `user:…`, `email:…` or `anon:…`. */
@@ -205,6 +219,20 @@ export type QueueStats = {
   /** Receipt of the oldest queued event, Unix ms. */
   oldestQueuedAtMs: number | null;
 };
+
+export type StoredInstallation = { id: string; record: string };
+
+/** One management action: who did what to which resource; `changes` as JSON text, without secrets. */
+export type AuditEntry = {
+  atMs: number;
+  action: string;
+  resource: string;
+  changes: string;
+  ipAddress: string;
+  userAgent: string;
+};
+
+export type AuditPage = { entries: (AuditEntry & { id: string })[]; next: string | null };
 
 /** Nothing of the call was kept: the queue is full for the moment (`overloaded`), or cannot store at all. */
 export class QueueUnavailable extends Error {

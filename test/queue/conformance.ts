@@ -5,7 +5,7 @@ import type { Attempt, Job, Lease, NewEvent, Queue, Retry } from '../../src/queu
 export type OpenEngine = (t: Test, options: { holdAnonymous: boolean }) => { open(): Promise<Queue> };
 
 const attempt: Attempt = { intercomStatus: 202, calls: 1, ms: 3, exchange: null };
-const all = { people: 100, jobsEach: 100 };
+const all = { installation: 'default', people: 100, jobsEach: 100 };
 
 export function conformance(t: Test, openEngine: OpenEngine): void {
   const withQueue = (
@@ -76,7 +76,7 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
     'a person is held by one lease at a time, and has the jobs in the order of acceptance',
     async (t, queue) => {
       await queue.enqueue(['1', '2', '3'].map((id) => event('u', id)));
-      const [lease] = await queue.lease({ people: 10, jobsEach: 2 });
+      const [lease] = await queue.lease({ installation: 'default', people: 10, jobsEach: 2 });
       t.strictSame(payloads(lease), ['1', '2']);
       t.ok(lease!.more);
       await queue.enqueue([event('u', '4'), event('v', '5')]);
@@ -106,7 +106,7 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
   withQueue('when the time of a retry has come, it is told, and leased with the attempt counted', async (t, queue) => {
     await queue.enqueue([event('u', '1'), event('u', '2')]);
     const [lease] = await queue.lease(all);
-    const due = new Promise<void>((resolve) => queue.onDue(resolve));
+    const due = new Promise<void>((resolve) => queue.onDue(() => resolve()));
     await queue.release(lease!, { ...retry(lease!), afterMs: 50 });
     await due;
     t.match(await leaseWhenDue(queue), { person: 'user:u', jobs: [{ attempt: 2 }, { attempt: 1 }] });
@@ -116,7 +116,7 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
     'an earlier job goes in front of one that waits for its retry, which waits for its time all the same',
     async (t, queue, reopen) => {
       const [first] = await queue.enqueue([event('u', '1'), event('u', '2'), event('u', '3')]);
-      const [head] = await queue.lease({ people: 1, jobsEach: 1 });
+      const [head] = await queue.lease({ installation: 'default', people: 1, jobsEach: 1 });
       await queue.settle(head!, { done: [{ id: first!.id, status: 'dead', reason: 'invalid_request', attempt }] });
       await queue.release(head!);
       const [second] = await queue.lease(all);
@@ -239,7 +239,7 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
 
   withQueue('a person that is joined while its jobs are in flight goes on after them', async (t, queue) => {
     await queue.enqueue([byEmail('e@x', '1'), byEmail('e@x', '2')]);
-    const [lead] = await queue.lease({ people: 1, jobsEach: 1 });
+    const [lead] = await queue.lease({ installation: 'default', people: 1, jobsEach: 1 });
     await queue.enqueue([event('u', '3'), { ...event('u', '4'), email: 'e@x' }]);
     t.strictSame(await queue.lease(all), [], 'the user waits for its own lead');
     await settleAll(queue, lead!, '{"lead":true}');
@@ -342,7 +342,7 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
     'a redriven dead letter goes back to its place, with its identity and its second',
     async (t, queue, reopen) => {
       const receipts = await queue.enqueue([event('u', '1'), event('u', '2'), event('u', '3')]);
-      const [lease] = await queue.lease({ people: 1, jobsEach: 1 });
+      const [lease] = await queue.lease({ installation: 'default', people: 1, jobsEach: 1 });
       const done = { id: receipts[0]!.id, status: 'dead' as const, reason: 'invalid_request', attempt };
       await queue.settle(lease!, { done: [done], chosen: [{ id: done.id, createdAtSeconds: 99 }] });
       await queue.release(lease!);
@@ -362,7 +362,9 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
     const receipts = (await Promise.all(ids.map((id, n) => queue.enqueue([event(`u${n % 50}`, id)])))).flat();
     t.equal(new Set(receipts.map(({ id }) => id)).size, ids.length);
     const other = await reopen();
-    const kept = (await other.lease({ people: 100, jobsEach: 1000 })).flatMap(({ jobs }) => jobs.map(({ id }) => id));
+    const kept = (await other.lease({ installation: 'default', people: 100, jobsEach: 1000 })).flatMap(({ jobs }) =>
+      jobs.map(({ id }) => id),
+    );
     t.equal(kept.length, ids.length);
     t.strictSame(kept.toSorted(), receipts.map(({ id }) => id).toSorted());
   });

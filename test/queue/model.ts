@@ -5,6 +5,7 @@ import type {
   EventDetail,
   EventState,
   Lease,
+  LeaseLimits,
   NewEvent,
   Progress,
   QueueStats,
@@ -129,9 +130,9 @@ export function createQueueModel(options: { holdAnonymous: boolean }) {
     if (time >= (before?.atMs ?? -Infinity)) consents.set(person, { ...consent, atMs: time });
   }
 
-  function judgeLeased(given: Lease[], limits: { people: number; jobsEach: number }, nowMs: number): OpenLease[] {
+  function judgeLeased(given: Lease[], limits: LeaseLimits, nowMs: number): OpenLease[] {
     const people = given.map(({ installation, person }) => `${installation}/${person}`);
-    lines.judgeTaken(people, limits.people, nowMs);
+    lines.judgeTaken(people, limits.people, nowMs, (person) => person.startsWith(`${limits.installation}/`));
     for (const [index, lease] of given.entries()) {
       const person = people[index]!;
       assert.deepEqual({ ...lease, joined: lease.joined.toSorted() }, expectedLease(lease, person, limits, nowMs));

@@ -41,7 +41,7 @@ t.test(
     const queue = await openSqliteQueue({ path, retention: { settledMs: 1 } });
     t.teardown(() => queue.close());
     const receipts = await queue.enqueue(['delivered', 'dead', 'queued'].map(event));
-    const leases = await queue.lease({ people: 2, jobsEach: 1 });
+    const leases = await queue.lease({ installation: 'default', people: 2, jobsEach: 1 });
     for (const [index, status] of (['delivered', 'dead'] as const).entries()) {
       const lease = leases[index]!;
       await queue.settle(lease, { done: [{ id: lease.jobs[0]!.id, status, reason: null, attempt }] });

@@ -1,10 +1,11 @@
 import * as fc from 'fast-check';
+import type { LeaseLimits } from '../../src/queue/queue.ts';
 
 /** What a run may do. Numbers choose among what is there when the step comes, so that a shrunk run still makes sense. */
 export type Step =
   | Write
   | { do: 'together'; writes: Write[] }
-  | { do: 'lease'; people: number; jobsEach: number }
+  | ({ do: 'lease' } & LeaseLimits)
   | { do: 'pass'; ms: number }
   | { do: 'fail' }
   | { do: 'crash' }
@@ -93,6 +94,7 @@ export const steps: fc.Arbitrary<Step[]> = fc.array(
       weight: 6,
       arbitrary: fc.record({
         do: fc.constant('lease' as const),
+        installation: fc.constantFrom('a', 'a', 'b'),
         people: fc.integer({ min: 1, max: 4 }),
         jobsEach: fc.integer({ min: 1, max: 3 }),
       }),

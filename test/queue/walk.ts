@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Attempt, NewEvent, Progress, Receipt, Retry } from '../../src/queue/queue.ts';
+import type { Attempt, LeaseLimits, NewEvent, Progress, Receipt, Retry } from '../../src/queue/queue.ts';
 import { createQueueModel, type OpenLease } from './model.ts';
 import type { Settling, SmallEvent, Step, Write } from './steps.ts';
 import type { Call, Subject } from './subjects.ts';
@@ -81,7 +81,7 @@ export async function walk(subject: Subject, path: Step[], options: { holdAnonym
     };
   }
 
-  async function lease(limits: { people: number; jobsEach: number }): Promise<OpenLease[]> {
+  async function lease(limits: LeaseLimits): Promise<OpenLease[]> {
     const leases = await subject.read((ops) => ops.lease(limits));
     return model.judgeLeased(leases, limits, subject.nowMs());
   }
@@ -97,7 +97,11 @@ export async function walk(subject: Subject, path: Step[], options: { holdAnonym
     await write([]); // uses up a failure that is still to come
     for (const open of model.leases().filter(({ ended }) => !ended)) await write([release(open)]);
     subject.pass(3_600_000);
-    for (let leases = await lease(handful); leases.length > 0; leases = await lease(handful)) {
+    const more = async (): Promise<OpenLease[]> => [
+      ...(await lease({ installation: 'a', ...handful })),
+      ...(await lease({ installation: 'b', ...handful })),
+    ];
+    for (let leases = await more(); leases.length > 0; leases = await more()) {
       for (const open of leases) {
         const all = {
           from: 0,

@@ -1,6 +1,6 @@
 import type { EventState, NewEvent, Receipt } from '../queue.ts';
 import { idOf } from './event-id.ts';
-import type { Lanes } from './lanes.ts';
+import type { LaneSets } from './lane-sets.ts';
 import { isDevice, type People } from './people.ts';
 import type { Seen } from './seen.ts';
 import type { Statements } from './statements.ts';
@@ -22,7 +22,7 @@ const heldInAll = 2_000_000;
 export function createArrivals(parts: {
   sql: Statements;
   transaction: Transaction;
-  lanes: Lanes;
+  lanes: LaneSets;
   people: People;
   seen: Seen;
   stateOf(seq: number): EventState;
@@ -58,7 +58,7 @@ export function createArrivals(parts: {
     sql.insertJob.run(seq, person);
     if (isDevice(person)) sql.insertHeld.run(seq);
     arriving.set(person, (arriving.get(person) ?? 0) + 1);
-    transaction.afterCommit(() => lanes.add(person, seq, isDevice(person)));
+    transaction.afterCommit(() => lanes.of(person).add(person, seq, isDevice(person)));
     return { duplicate: false, id: idOf(seq), status: 'queued', reason: null };
   }
 
@@ -82,19 +82,23 @@ export function createArrivals(parts: {
   }
 
   function isOverHeld(person: string): boolean {
-    return lanes.lengthOf(person) + (arriving.get(person) ?? 0) >= heldPerVisitor || lanes.counts().held >= heldInAll;
+    return (
+      lanes.of(person).lengthOf(person) + (arriving.get(person) ?? 0) >= heldPerVisitor ||
+      lanes.counts().held >= heldInAll
+    );
   }
 
   function join(from: string, into: string): void {
     // A record that exists, or may still come into being: by queued jobs, or by a lease that has not ended yet.
-    if (sql.contact.get(from) !== undefined || lanes.has(from) || arriving.has(from)) sql.insertJoined.run(into, from);
+    if (sql.contact.get(from) !== undefined || lanes.of(from).has(from) || arriving.has(from))
+      sql.insertJoined.run(into, from);
     for (const row of sql.joined.all(from)) sql.insertJoined.run(into, String(row.source));
     sql.deleteJoined.run(from);
     if (withholding) {
       sql.moveConsent.run(into, from);
       hasConsentChanged = true;
     }
-    transaction.afterCommit(() => lanes.join(from, into));
+    transaction.afterCommit(() => lanes.of(from).join(from, into));
   }
 
   /**

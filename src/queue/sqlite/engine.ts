@@ -46,11 +46,11 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
   let scheduled = false;
   let closing: Promise<void> | undefined;
   let onIdle: (() => void) | undefined;
-  let wake = (): void => {};
+  let wake = (_installation: string | null): void => {};
   let dueTimer: NodeJS.Timeout | undefined;
   let reopenTimer: NodeJS.Timeout | undefined;
   let probeTimer: NodeJS.Timeout | undefined;
-  let depth = 0;
+  let depths = new Map<string, number>();
   let health: ReturnType<Queue['health']> = { ok: false, reason: 'the database is being opened' };
   /** Leases of a thread that broke are void; the tokens of two threads may be alike. */
   let generation = 0;
@@ -109,7 +109,7 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
 
   function reopen(): void {
     start().then(
-      () => wake(),
+      () => wake(null),
       (error: Error) => {
         setHealth({ ok: false, reason: error.message });
         if (!closing) reopenTimer = setTimeout(reopen, reopenAfterMs);
@@ -158,7 +158,7 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
   function finish(reply: Reply & { kind: 'batch' }): void {
     const done = running;
     running = [];
-    depth = reply.queued;
+    depths = new Map(reply.queues.map(({ installation, queued }) => [installation, queued]));
     for (const [token, standing] of reply.standings) if (standings.has(token)) standings.set(token, standing);
     flush();
     done.forEach((item, index) => {
@@ -172,9 +172,9 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
       else item.reject(new QueueUnavailable('cannot_store', result.message));
     });
     clearTimeout(dueTimer);
-    if (reply.ready > 0) wake();
-    else if (reply.nextDueAtMs < Infinity)
-      dueTimer = setTimeout(() => wake(), Math.min(Math.max(0, reply.nextDueAtMs - Date.now()), 60_000));
+    for (const { installation, ready } of reply.queues) if (ready > 0) wake(installation);
+    if (reply.nextDueAtMs < Infinity)
+      dueTimer = setTimeout(() => wake(null), Math.min(Math.max(0, reply.nextDueAtMs - Date.now()), 60_000));
   }
 
   /** A full disk breaks no thread: the writes fail, and a small one is tried until it goes through. */
@@ -220,9 +220,9 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
       }
       return asked;
     },
-    async lease({ people, jobsEach }) {
+    async lease(limits) {
       const mine = generation;
-      const leases = await ask({ kind: 'lease', people, jobsEach });
+      const leases = await ask({ kind: 'lease', ...limits });
       for (const { token, consent } of leases) standings.set(token, { consent });
       return leases.map((lease) => ({ ...lease, token: `${mine}.${lease.token}` }));
     },
@@ -252,7 +252,18 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
     },
     stats: () => ask({ kind: 'stats' }),
     health: () => health,
-    depth: () => depth,
+    depth(installation) {
+      if (installation !== undefined) return depths.get(installation) ?? 0;
+      return [...depths.values()].reduce((sum, queued) => sum + queued, 0);
+    },
+    installations: () => ask({ kind: 'installations' }),
+    keepInstallation: (id, record, audit) => ask({ kind: 'keepInstallation', id, record, audit }),
+    async removeInstallation(id, audit) {
+      while (await ask({ kind: 'discard', installation: id })); // in steps, between which others write
+      await ask({ kind: 'removeInstallation', id, audit });
+    },
+    keepAudit: (entry) => ask({ kind: 'keepAudit', entry }),
+    audit: (page) => ask({ kind: 'audit', ...page }),
     close() {
       closing ??= shutDown();
       return closing;

@@ -1,6 +1,6 @@
 import type { EventState } from '../queue.ts';
 import { idOf, seqOf } from './event-id.ts';
-import type { Lanes } from './lanes.ts';
+import type { LaneSets } from './lane-sets.ts';
 import { isDevice, type People } from './people.ts';
 import { readStatus } from './search.ts';
 import type { Statements } from './statements.ts';
@@ -23,7 +23,7 @@ const stepRows = 500;
 export function createHistory(parts: {
   sql: Statements;
   transaction: Transaction;
-  lanes: Lanes;
+  lanes: LaneSets;
   people: People;
   retention: Retention;
 }): History {
@@ -61,7 +61,7 @@ export function createHistory(parts: {
       transaction.count('dead', -1);
       transaction.afterCommit(() => {
         const person = people.current(String(row?.person));
-        lanes.insert(person, seq, isDevice(person));
+        lanes.of(person).insert(person, seq, isDevice(person));
       });
     }
     return seqs.length;
@@ -80,7 +80,7 @@ export function createHistory(parts: {
       sql.deleteJob.run(seq);
       sql.insertSettled.run(seq, nowMs, 'filtered', 'never_identified', person, 0, null, 0, null);
       transaction.count('filtered', 1);
-      transaction.afterCommit(() => lanes.discard(person, seq));
+      transaction.afterCommit(() => lanes.of(person).discard(person, seq));
     }
     return rows.length === stepRows;
   }

@@ -1,5 +1,6 @@
-import type { Attempt, Done, Job, Lease, NewestConsent, Progress, Retry, Standing } from '../queue.ts';
+import type { Attempt, Done, Job, Lease, LeaseLimits, NewestConsent, Progress, Retry, Standing } from '../queue.ts';
 import { idOf, seqOf } from './event-id.ts';
+import type { LaneSets } from './lane-sets.ts';
 import type { Lanes } from './lanes.ts';
 import type { People } from './people.ts';
 import type { Statements } from './statements.ts';
@@ -7,7 +8,7 @@ import type { Transaction } from './transaction.ts';
 
 /** People handed out, and what comes back of them. A token that is not known any more changes nothing. */
 export type Leases = {
-  lease(nowMs: number, limits: { people: number; jobsEach: number }): Lease[];
+  lease(nowMs: number, limits: LeaseLimits): Lease[];
   /** By token, as of the last transaction. */
   standings(): [token: string, standing: Standing][];
   settle(token: string, progress: Progress, nowMs: number): void;
@@ -15,6 +16,7 @@ export type Leases = {
 };
 
 type Held = {
+  lanes: Lanes;
   lane: number;
   /** With its installation. */
   person: string;
@@ -28,23 +30,24 @@ type Held = {
 export function createLeases(parts: {
   sql: Statements;
   transaction: Transaction;
-  lanes: Lanes;
+  lanes: LaneSets;
   people: People;
 }): Leases {
   const { sql, transaction, lanes, people } = parts;
   const leases = new Map<string, Held>();
   let tokens = 0;
 
-  function lease(nowMs: number, limits: { people: number; jobsEach: number }): Lease[] {
-    return lanes.take(nowMs, limits.people).flatMap((lane) => {
-      const made = leaseLane(lane, limits.jobsEach, nowMs);
-      if (made === undefined) lanes.release(lane);
+  function lease(nowMs: number, limits: LeaseLimits): Lease[] {
+    const own = lanes.in(limits.installation);
+    return own.take(nowMs, limits.people).flatMap((lane) => {
+      const made = leaseLane(own, lane, limits.jobsEach, nowMs);
+      if (made === undefined) own.release(lane);
       return made ?? [];
     });
   }
 
-  function leaseLane(lane: number, limit: number, nowMs: number): Lease | undefined {
-    const rows = lanes
+  function leaseLane(within: Lanes, lane: number, limit: number, nowMs: number): Lease | undefined {
+    const rows = within
       .head(lane, limit, nowMs)
       .map((seq) => sql.job.get(seq))
       .filter((row) => row !== undefined);
@@ -58,7 +61,7 @@ export function createLeases(parts: {
     tokens += 1;
     const token = String(tokens);
     const attempts = new Map(own.map((row) => [Number(row.seq), Number(row.attempts)]));
-    leases.set(token, { lane, person, sources, attempts, isEnding: false });
+    leases.set(token, { lanes: within, lane, person, sources, attempts, isEnding: false });
     const slash = person.indexOf('/');
     return {
       installation: person.slice(0, slash),
@@ -67,7 +70,7 @@ export function createLeases(parts: {
       joined: sources.flatMap((source) => textOrNull(sql.contact.get(source)?.record) ?? []),
       consent: consentOf(person),
       jobs: own.map(toJob),
-      more: lanes.size(lane) > own.length,
+      more: within.size(lane) > own.length,
       token,
     };
   }
@@ -112,7 +115,7 @@ export function createLeases(parts: {
     insertAttempt(seq, n, nowMs, status, reason, attempt);
     sql.insertSettled.run(seq, nowMs, status, reason, held.person, n, attempt.intercomStatus, calls, createdAt);
     transaction.count(status, 1);
-    transaction.afterCommit(() => lanes.drop(held.lane, seq));
+    transaction.afterCommit(() => held.lanes.drop(held.lane, seq));
   }
 
   function release(token: string, retry: Retry | undefined, nowMs: number): void {
@@ -132,8 +135,8 @@ export function createLeases(parts: {
     }
     transaction.afterCommit(() => {
       leases.delete(token);
-      lanes.postpone(held.lane, postponed, dueAtMs);
-      lanes.release(held.lane);
+      held.lanes.postpone(held.lane, postponed, dueAtMs);
+      held.lanes.release(held.lane);
     });
   }
 

@@ -1,16 +1,20 @@
 import type { FoundPage } from './search.ts';
 import type { StoreOptions } from './store.ts';
 import type {
+  AuditEntry,
+  AuditPage,
   EventDetail,
   EventFilter,
   EventState,
   Lease,
+  LeaseLimits,
   NewEvent,
   Progress,
   QueueStats,
   Receipt,
   Retry,
   Standing,
+  StoredInstallation,
 } from '../queue.ts';
 
 /** What the event loop asks of the writer thread. The ops of one batch share one synced transaction. */
@@ -19,9 +23,15 @@ export type Op =
   | { kind: 'settle'; token: string; progress: Progress }
   | { kind: 'release'; token: string; retry: Retry | undefined }
   | { kind: 'redrive'; ids: string[] }
+  | { kind: 'keepInstallation'; id: string; record: string; audit: AuditEntry | null }
+  | { kind: 'keepAudit'; entry: AuditEntry }
+  | { kind: 'discard'; installation: string }
+  | { kind: 'removeInstallation'; id: string; audit: AuditEntry }
   /** Writes something of no meaning, to learn whether the disk takes it again. */
   | { kind: 'probe' }
-  | { kind: 'lease'; people: number; jobsEach: number }
+  | ({ kind: 'lease' } & LeaseLimits)
+  | { kind: 'installations' }
+  | { kind: 'audit'; limit: number; before: string | null }
   | { kind: 'record'; key: string }
   | { kind: 'find'; filter: EventFilter; limit: number; below: number }
   | { kind: 'detail'; id: string }
@@ -33,8 +43,15 @@ export type Results = {
   settle: undefined;
   release: undefined;
   redrive: number;
+  keepInstallation: undefined;
+  keepAudit: undefined;
+  /** Whether more is to be discarded. */
+  discard: boolean;
+  removeInstallation: undefined;
   probe: undefined;
   lease: Lease[];
+  installations: StoredInstallation[];
+  audit: AuditPage;
   record: string | null;
   find: FoundPage;
   detail: EventDetail | null;
@@ -51,8 +68,8 @@ export type Reply =
   | {
       kind: 'batch';
       results: Result[];
-      queued: number;
-      ready: number;
+      /** What each installation has queued, and how many of its people are due. */
+      queues: { installation: string; queued: number; ready: number }[];
       nextDueAtMs: number;
       /** By the lease's token, where consent has changed in this batch. */
       standings: [token: string, standing: Standing][];
@@ -63,6 +80,17 @@ export type Reply =
 
 export type WorkerOptions = StoreOptions & { path: string };
 
+const reads: ReadonlySet<Op['kind']> = new Set([
+  'lease',
+  'record',
+  'find',
+  'detail',
+  'states',
+  'stats',
+  'installations',
+  'audit',
+] satisfies Op['kind'][]);
+
 export function isWrite({ kind }: Op): boolean {
-  return kind === 'enqueue' || kind === 'settle' || kind === 'release' || kind === 'redrive' || kind === 'probe';
+  return !reads.has(kind);
 }

@@ -2,7 +2,8 @@ import type { QueueStats } from '../queue.ts';
 import { createArrivals } from './arrivals.ts';
 import { type Database, schema } from './database.ts';
 import { createHistory, type Retention } from './history.ts';
-import { createLanes } from './lanes.ts';
+import { openInstallations } from './installations.ts';
+import { createLaneSets } from './lane-sets.ts';
 import { createLeases } from './leases.ts';
 import { isDevice, openPeople } from './people.ts';
 import { createSearch } from './search.ts';
@@ -19,7 +20,7 @@ export function openStore(db: Database, options: StoreOptions) {
   db.exec(schema);
   const sql = statements(db);
   const transaction = createTransaction(db);
-  const lanes = createLanes();
+  const lanes = createLaneSets();
   const people = openPeople(db, { devices: options.holdAnonymous });
   const seen = openSeen(db);
   const history = createHistory({ sql, transaction, lanes, people, retention: options.retention });
@@ -34,7 +35,7 @@ export function openStore(db: Database, options: StoreOptions) {
     if (seqs.length === 0) break;
     seqs.forEach((seq, index) => {
       const person = people.current(keys[index]!);
-      lanes.add(person, seq, isDevice(person), dues[index]);
+      lanes.of(person).add(person, seq, isDevice(person), dues[index]);
     });
     after = seqs.at(-1)!;
   }
@@ -53,6 +54,7 @@ export function openStore(db: Database, options: StoreOptions) {
     };
   }
 
+  const installations = openInstallations(db, { transaction, lanes });
   let hasConsentChanged = false;
 
   return {
@@ -71,6 +73,7 @@ export function openStore(db: Database, options: StoreOptions) {
     },
     enqueue: arrivals.enqueue,
     ...leases,
+    ...installations,
     /** Of all leases, when consent has changed since the last call. */
     changedStandings(): ReturnType<typeof leases.standings> {
       const changed = hasConsentChanged;
@@ -88,8 +91,7 @@ export function openStore(db: Database, options: StoreOptions) {
     stats,
     /** One bounded step of moving and forgetting; true when more is to be done. */
     tidy: (nowMs: number): boolean => seen.tidy(nowMs) || history.tidy(nowMs),
-    queued: () => lanes.counts().jobs,
-    ready: lanes.ready,
+    queues: lanes.queues,
     nextDueAtMs: lanes.nextDueAtMs,
   };
 }

@@ -49,8 +49,7 @@ function run(): void {
       reply({
         kind: 'batch',
         results,
-        queued: store.queued(),
-        ready: store.ready(),
+        queues: store.queues(),
         nextDueAtMs: store.nextDueAtMs(),
         standings: store.changedStandings(),
       });
@@ -119,21 +118,27 @@ function tidy(store: Store): boolean {
   }
 }
 
-function write(store: Store, op: Op): Results['enqueue' | 'redrive' | 'settle'] {
+function write(store: Store, op: Op): Results[Op['kind']] {
   if (op.kind === 'enqueue') return store.enqueue(op.events);
   if (op.kind === 'redrive') return store.redrive(op.ids);
+  if (op.kind === 'discard') return store.discard(op.installation, Date.now());
   if (op.kind === 'settle') store.settle(op.token, op.progress, Date.now());
   if (op.kind === 'probe') store.probe();
   if (op.kind === 'release') store.release(op.token, op.retry, Date.now());
+  if (op.kind === 'keepInstallation') store.keepInstallation(op.id, op.record, op.audit);
+  if (op.kind === 'keepAudit') store.keepAudit(op.entry);
+  if (op.kind === 'removeInstallation') store.removeInstallation(op.id, op.audit);
   return undefined;
 }
 
-function read(store: Store, op: Op): Results['lease' | 'record' | 'find' | 'detail' | 'states' | 'stats'] {
+function read(store: Store, op: Op): Results[Op['kind']] {
   if (op.kind === 'lease') return store.lease(Date.now(), op);
   if (op.kind === 'record') return store.record(op.key);
   if (op.kind === 'find') return store.find(op.filter, op.limit, op.below);
   if (op.kind === 'detail') return store.detail(op.id);
   if (op.kind === 'states') return store.states(op.ids);
+  if (op.kind === 'installations') return store.installations();
+  if (op.kind === 'audit') return store.audit(op);
   return store.stats();
 }
 

@@ -1,0 +1,177 @@
+import type { Logger } from 'pino';
+import type { Config, Region } from './config.ts';
+import { type AttemptReport, createDispatcher, type DispatcherOptions } from './dispatch/dispatcher.ts';
+import { createGate, type Gate, type GateState } from './dispatch/gate.ts';
+import { createIntercomClient, type IntercomTarget } from './intercom/client.ts';
+import { createDestination } from './intercom/destination.ts';
+import { checkInstallation, holdTexts, type Preflight } from './intercom/preflight.ts';
+import { createRateLimiter, type RateLimiter } from './intercom/rate-limiter.ts';
+import type { EventState, Queue } from './queue/queue.ts';
+
+/** One installation at work: its own quota, connections, gate and dispatcher, opened and closed together. */
+export type Delivery = {
+  gate(): GateState;
+  quota(): ReturnType<RateLimiter['state']>;
+  /** Whose workspace it is, once Intercom has told. */
+  workspace(): Workspace | null;
+  isPaused(): boolean;
+  pause(): void;
+  resume(): void;
+  /** From the next call on another token or region; whether it is well is asked at once. */
+  retarget(target: Target): void;
+  /** Asks Intercom now, and opens or closes the gate by the answer. */
+  check(): Promise<GateState>;
+  /** The queue has something for this installation. */
+  wake(): void;
+  stop(graceMs: number): Promise<void>;
+};
+
+export type Target = IntercomTarget & { region: Region | null };
+export type Workspace = { id: string; name: string; region: string | null };
+
+export type DeliveryOptions = {
+  installation: string;
+  target: Target;
+  isPaused: boolean;
+  config: Config;
+  queue: Queue;
+  log: Logger;
+  mayStillSend: DispatcherOptions['mayStillSend'];
+  onSettled(states: EventState[]): void;
+  onAttempt(attempt: AttemptReport): void;
+};
+
+export function openDelivery(options: DeliveryOptions): Delivery {
+  const { installation, config, queue, log } = options;
+  let { target, isPaused } = options;
+  let workspace: Workspace | null = null;
+  let isStarted = false;
+  const ending = new AbortController();
+  const limiter = createRateLimiter({ share: config.quotaShare });
+  const client = createIntercomClient({
+    target: () => target,
+    version: config.intercomVersion,
+    connections: config.concurrency + 1, // one for the probe
+    limiter,
+  });
+  const destination = createDestination({
+    client,
+    mapping: { eventNaming: config.eventNaming, rules: config.mappingRules },
+    createAttributes: config.createAttributes,
+  });
+  const gate: Gate = createGate({
+    probe: async () => {
+      const patience = { stop: ending.signal, abort: ending.signal };
+      if (target.accessToken === '') return { ok: false, reason: 'token_unreadable', ...unreadable };
+      const answer = await checkInstallation(client, target.region, patience);
+      if (!answer.ok) return answer;
+      ({ workspace } = answer);
+      log.info({ installation, workspace }, 'intercom.ready');
+      await destination.prepare(patience);
+      return answer;
+    },
+    explain: explainHold,
+    onChange: (state) => {
+      if (state.open) dispatcher.wake();
+      else announceHold(state);
+    },
+  });
+  const dispatcher = createDispatcher({
+    installation,
+    queue,
+    destination,
+    gate: { ...gate, isOpen: () => !isPaused && gate.isOpen() },
+    concurrency: config.concurrency,
+    retryMaxAgeMs: config.retryMaxAgeMs,
+    mayStillSend: options.mayStillSend,
+    onSettled: options.onSettled,
+    onAttempt: options.onAttempt,
+  });
+
+  function announceHold({ reason, message, remedy }: GateState & { open: false }): void {
+    log.error({ installation, reason, message, remedy }, 'delivery.held: events are kept, none is sent');
+  }
+
+  function start(): void {
+    if (isStarted) return;
+    isStarted = true;
+    gate.start();
+    dispatcher.start();
+  }
+
+  if (!isPaused) start();
+
+  return {
+    gate: gate.state,
+    quota: limiter.state,
+    workspace: () => workspace,
+    isPaused: () => isPaused,
+    pause() {
+      isPaused = true;
+    },
+    resume() {
+      isPaused = false;
+      start();
+      dispatcher.wake();
+    },
+    retarget(next) {
+      target = next;
+      workspace = null;
+    },
+    async check() {
+      await gate.ask();
+      return gate.state();
+    },
+    wake: dispatcher.wake,
+    async stop(graceMs) {
+      gate.stop();
+      await dispatcher.stop(graceMs);
+      ending.abort();
+      await client.close();
+    },
+  };
+}
+
+const unreadable = {
+  message:
+    'the stored access token can not be decrypted: ENCRYPTION_KEY, or the key file beside the database, is another one than it was stored with',
+  remedy: 'give the former key too (ENCRYPTION_KEY=new,former), or enter the access token anew',
+};
+
+const tryOutMs = 10_000;
+
+/** Whether Intercom accepts a token in its region, before anything of it is stored. */
+export async function tryOut(target: Target, version: string): Promise<Preflight> {
+  const client = createIntercomClient({
+    target: () => target,
+    version,
+    connections: 1,
+    limiter: createRateLimiter({ share: 1 }),
+    timeoutMs: tryOutMs,
+  });
+  const signal = AbortSignal.timeout(tryOutMs);
+  try {
+    return await checkInstallation(client, target.region, { stop: signal, abort: signal });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    return {
+      ok: false,
+      reason: 'unreachable',
+      message: `Intercom did not answer within ${tryOutMs / 1000} s`,
+      remedy: 'check the network and status.intercom.com, then try again',
+    };
+  } finally {
+    await client.close();
+  }
+}
+
+/** Reasons of Intercom's own, and those of a circuit that opened after failures in a row. */
+function explainHold(reason: string): { message: string; remedy: string } {
+  const known: Record<string, { message: string; remedy: string } | undefined> = holdTexts;
+  return (
+    known[reason] ?? {
+      message: `Intercom fails again and again (${reason})`,
+      remedy: 'nothing is lost and delivery resumes by itself; see status.intercom.com if it lasts',
+    }
+  );
+}
