@@ -90,8 +90,8 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
       gate,
       concurrency: settings.concurrency,
       retryMaxAgeMs: settings.retryMaxAgeMs,
-      mayStillSend: (lease) => (event, job) =>
-        consent.mayStillSend(event, Math.min(job.atMs, job.receivedAtMs), lease.consent),
+      mayStillSend: (newest) => (event, job) =>
+        consent.mayStillSend(event, Math.min(job.atMs, job.receivedAtMs), newest),
       onSettled: settlements.announce,
       onAttempt: recordAttempt,
     });

@@ -191,3 +191,30 @@ t.test('an event that waits is sent only if the newest consent of the person sti
   t.match(await send('leaves', 'l-1', true, 10), { original: { status: 'filtered', reason: 'consent_revoked' } });
   t.strictSame(simulator.timeline('leaves'), []);
 });
+
+t.test('a refusal holds from its acknowledgement on, also for events that are waiting for the quota', async (t) => {
+  const { post, get, simulator } = await startService(t, { simulator: { limitPerMinute: 60 } });
+  const track = (n: number, functional: boolean) => ({
+    type: 'track',
+    event: `A ${n}`,
+    userId: 'u',
+    messageId: `m-${n}`,
+    timestamp: 1_772_029_800_000 + n * 1000,
+    context: { consent: { functional } },
+  });
+  await post(
+    Array.from({ length: 30 }, (_, n) => track(n, true)),
+    { prefer: 'respond-async' },
+  );
+  await until('the quota pauses', () => simulator.count('POST /events') >= 3);
+  const refusal = await post(track(30, false), { prefer: 'respond-async' });
+  t.match(refusal.body.events[0], { status: 'filtered', reason: 'consent_functional' });
+  const refusedAtMs = Date.now();
+  await until('nothing is queued', async () => /ledger_events\{state="queued"\} 0/.test((await get('/metrics')).text));
+  const late = simulator.calls.filter(({ endpoint, at }) => endpoint === 'POST /events' && at > refusedAtMs);
+  t.strictSame(late, []);
+  t.ok(simulator.timeline('u').length < 30, 'some were still waiting');
+  t.match((await post(track(29, true))).body.events[0], {
+    original: { status: 'filtered', reason: 'consent_revoked' },
+  });
+});

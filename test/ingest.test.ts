@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import t from 'tap';
-import { request } from 'undici';
+import { Agent, request } from 'undici';
 import { createAuthenticator } from '../src/ingest/auth.ts';
 import { readPreference } from '../src/ingest/prefer.ts';
 import { startService, until, writes } from './service.ts';
@@ -331,3 +331,23 @@ t.test('the Prefer header: wait in seconds, respond-async, anything else is the 
 function nested(depth: number): object {
   return depth === 0 ? {} : { deeper: nested(depth - 1) };
 }
+
+t.test('a sender that keeps its connection does not keep the service from ending', async (t) => {
+  const { url, stop, simulator } = await startService(t);
+  simulator.inject({ kind: 'slow', endpoint: 'POST /contacts', ms: 300, times: 1 });
+  const agent = new Agent({ keepAliveTimeout: 120_000 });
+  t.teardown(() => agent.close());
+  const answer = request(`${url}/ingest`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', prefer: 'wait=20' },
+    body: JSON.stringify(track),
+    dispatcher: agent,
+  });
+  await until('it is under way', () => simulator.count('POST /contacts') === 1);
+  let hasEnded = false;
+  void stop().then(() => (hasEnded = true));
+  const { statusCode, body } = await answer;
+  await body.dump();
+  t.equal(statusCode, 202, 'who waits for the delivery is answered');
+  await until('the service has ended', () => hasEnded);
+});

@@ -126,3 +126,24 @@ t.test('repeated failures close the gate: one probe at a time, no attempt, and d
   service.simulator.clearFaults();
   await until('all arrived', () => service.simulator.contacts().length === 10, 30_000);
 });
+
+t.test('another app empties the same workspace: its 429s cost a pause, and no event', async (t) => {
+  const { post, simulator } = await startService(t, {
+    env: { INGEST_WAIT_MS: '0' },
+    simulator: { limitPerMinute: 600, workspaceLimitPerMinute: 600, tokens: ['demo-token', 'another-app'] },
+  });
+  const headers = { authorization: 'Bearer another-app', accept: 'application/json', 'intercom-version': '2.11' };
+  const other = async (): Promise<void> => {
+    await (await request(`${simulator.url}/me`, { headers })).body.dump();
+  };
+  await post(identify('u', { name: 'A' }));
+  await until('the user exists', () => simulator.contact('u'));
+  for (let n = 0; n < 70; n += 1) await other();
+  await post(
+    Array.from({ length: 60 }, (_, n) => track('u', `A ${n % 3}`, { timestamp: 1_772_029_800_000 + n * 1000 })),
+  );
+  await until('all have arrived', () => simulator.timeline('u').length === 60, 30_000);
+  const seconds = simulator.timeline('u').map(({ createdAt }) => createdAt);
+  t.strictSame(seconds, seconds.toSorted(), 'in order');
+  t.ok(simulator.calls.filter(({ status }) => status === 429).length <= 3, 'it waits after the first 429');
+});

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Desk, Destination, Step } from '../intercom/destination.ts';
-import type { Attempt, Done, EventState, Job, Lease, Progress, Queue, Retry } from '../queue/queue.ts';
+import type { Attempt, Done, EventState, Job, Lease, NewestConsent, Progress, Queue, Retry } from '../queue/queue.ts';
 import { QueueUnavailable } from '../queue/queue.ts';
 import type { Gate } from './gate.ts';
 import { retryDelayMs } from './retry.ts';
@@ -21,7 +21,8 @@ export type DispatcherOptions = {
   gate: Gate;
   concurrency: number;
   retryMaxAgeMs: number;
-  mayStillSend(lease: Lease): Desk['mayStillSend'];
+  /** Whether a person's newest consent still allows an event that was accepted. */
+  mayStillSend(newest: NewestConsent | null): Desk['mayStillSend'];
   onSettled(states: EventState[]): void;
   onAttempt(attempt: AttemptReport): void;
   now?: () => number;
@@ -90,6 +91,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   async function deliver(lease: Lease): Promise<Retry | undefined> {
     // One write after the other: where one has to be repeated, an older record must not overwrite a newer one.
     let writes = Promise.resolve();
+    let { consent } = lease;
     const write = (progress: Progress): Promise<void> => {
       writes = writes.then(() => store(() => queue.settle(lease, progress)));
       return writes;
@@ -97,9 +99,14 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const desk: Desk = {
       patience: { stop: stopping.signal, abort: aborting.signal },
       save: (record) => write({ done: [], record }),
-      choose: (id, createdAtSeconds) => write({ done: [], chosen: [{ id, createdAtSeconds }] }),
+      choose: (id, createdAtSeconds, record) => write({ done: [], chosen: [{ id, createdAtSeconds }], record }),
       shared: (key) => queue.record(lease.installation, key),
-      mayStillSend: options.mayStillSend(lease),
+      async isStillOurs() {
+        const standing = await queue.standing(lease);
+        if (standing) consent = standing.consent;
+        return standing !== null;
+      },
+      mayStillSend: (event, job) => options.mayStillSend(consent)(event, job),
     };
     const settle = (step: Step, status: Done['status'], reason: string | null): void => {
       const done = doneJobs(step, status, reason);

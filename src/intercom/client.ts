@@ -15,6 +15,8 @@ export type Call = {
   patience: Patience;
   /** Goes before the queue's calls when the quota is short. */
   urgent?: boolean;
+  /** Asked once the quota allows the call, right before it goes out; what it throws ends the call unsent. */
+  mayGo?: () => Promise<void>;
 };
 
 export type Patience = {
@@ -83,11 +85,17 @@ export function createIntercomClient(options: ClientOptions): IntercomClient {
     'user-agent': 'signal-intercom',
   };
 
-  async function call({ method, path, body, patience, urgent }: Call): Promise<Reply> {
+  async function call({ method, path, body, patience, urgent, mayGo }: Call): Promise<Reply> {
     try {
       await options.limiter.take(patience.stop, urgent);
     } catch (error) {
       throw new NotSent('the service stops: the call was not begun', { cause: error });
+    }
+    try {
+      await mayGo?.();
+    } catch (error) {
+      options.limiter.giveBack();
+      throw error;
     }
     const startedAt = performance.now();
     let rate: Omit<RateAnswer, 'tookMs'> = { isTelling: false, limited: false };

@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import { type Attributes, unknownAttribute } from './attributes.ts';
 import { type Conversation, delivered, outcomeOf } from './conversation.ts';
-import { type createIdentity, forgetContact, nothing } from './identity.ts';
+import { type createIdentity, forgetContact, mayAdopt, nothing } from './identity.ts';
 import type { Mapped } from './mapping.ts';
 import type { Outcome, Verdict } from './outcome.ts';
 
@@ -26,7 +26,7 @@ export function createCompanies(options: { identity: ReturnType<typeof createIde
   async function deliver(c: Conversation, company: Company): Promise<Outcome> {
     let outcome: Outcome = delivered(null);
     for (let round = 0; round < rounds; round += 1) {
-      if (c.record.contactId === undefined || c.record.leadIds.length > 0) {
+      if (c.record.contactId === undefined || mayAdopt(c)) {
         const found = await options.identity.upsert(c, nothing);
         if (found.kind !== 'delivered') return found;
         outcome = found;

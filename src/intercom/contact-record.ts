@@ -6,6 +6,8 @@ import { z } from 'zod';
  */
 export type ContactRecord = z.infer<typeof ContactRecord>;
 
+const LeadIntent = z.object({ email: z.string(), atMs: z.number() });
+
 const ContactRecord = z.object({
   /** Intercom's id, once any answer told it. */
   contactId: z.string().optional(),
@@ -14,8 +16,15 @@ const ContactRecord = z.object({
   exists: z.boolean().optional(),
   /** Leads that were joined to this user, and are not yet one with it in Intercom. */
   leadIds: z.array(z.string()).default([]),
-  /** When the creation of a lead was begun, Unix ms; gone once its end is known. */
-  leadIntentAtMs: z.number().optional(),
+  /** The creation of a lead that was begun, Unix ms; gone once its end is known. */
+  leadIntent: LeadIntent.optional(),
+  /** Creations of leads that were joined to this user before their end was known. */
+  doubtfulLeads: z.array(LeadIntent).default([]),
+  /**
+   * By job, the contact that its event went to by Intercom's id: where the end of a send is unknown, it is sent there
+   * again, whoever the contact has become one with since.
+   */
+  sentTo: z.record(z.string(), z.string()).default({}),
   /** The last acknowledged value of every field and custom attribute. */
   fields: z.record(z.string(), z.unknown()).default({}),
   attributes: z.record(z.string(), z.unknown()).default({}),
@@ -31,14 +40,14 @@ export function openRecord(own: string | null, joined: string[]): ContactRecord 
 }
 
 function empty(): ContactRecord {
-  return { leadIds: [], fields: {}, attributes: {}, seconds: {}, companies: {} };
+  return { leadIds: [], doubtfulLeads: [], sentTo: {}, fields: {}, attributes: {}, seconds: {}, companies: {} };
 }
 
 function read(text: string): ContactRecord {
   return ContactRecord.parse(JSON.parse(text));
 }
 
-/** What is known of a lead is not what is known of the user: only its id, and the seconds taken on its timeline. */
+/** What is known of a lead is not what is known of the user: only its id, and what was sent to its timeline. */
 function fold(record: ContactRecord, other: ContactRecord): ContactRecord {
   const seconds = { ...record.seconds };
   for (const [name, runs] of Object.entries(other.seconds)) {
@@ -49,14 +58,37 @@ function fold(record: ContactRecord, other: ContactRecord): ContactRecord {
     ...other.leadIds,
     ...(other.role === 'lead' && other.contactId ? [other.contactId] : []),
   ];
-  const leadIntentAtMs = record.leadIntentAtMs ?? other.leadIntentAtMs;
   return {
     ...record,
     seconds,
     leadIds: [...new Set(leads)],
-    ...(leadIntentAtMs !== undefined && { leadIntentAtMs }),
+    doubtfulLeads: [
+      ...record.doubtfulLeads,
+      ...other.doubtfulLeads,
+      ...(other.leadIntent === undefined ? [] : [other.leadIntent]),
+    ],
+    sentTo: { ...record.sentTo, ...other.sentTo },
   };
 }
+
+/** Whether contacts wait to become one with this user. */
+export function hasLeads(record: ContactRecord): boolean {
+  return record.leadIds.length > 0 || record.doubtfulLeads.length > 0;
+}
+
+export function rememberTarget(record: ContactRecord, jobId: string, contactId: string): ContactRecord {
+  // A person has one event under way; of jobs that ended elsewhere, an entry may be left over.
+  const kept = Object.entries(record.sentTo).slice(-targets + 1);
+  return { ...record, sentTo: { ...Object.fromEntries(kept), [jobId]: contactId } };
+}
+
+export function forgetTargets(record: ContactRecord, jobIds: string[]): ContactRecord {
+  if (!jobIds.some((id) => id in record.sentTo)) return record;
+  const kept = Object.entries(record.sentTo).filter(([id]) => !jobIds.includes(id));
+  return { ...record, sentTo: Object.fromEntries(kept) };
+}
+
+const targets = 16;
 
 type Run = [from: number, to: number];
 

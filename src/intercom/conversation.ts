@@ -6,7 +6,9 @@ import { type Outcome, type Verdict, judge } from './outcome.ts';
 export type Conversation = {
   readonly person: Person;
   record: ContactRecord;
-  call(request: Omit<Call, 'patience'>): Promise<Verdict>;
+  /** Whether an event of this person was sent, and may have arrived or not. */
+  isInDoubt: boolean;
+  call(request: Request): Promise<Verdict>;
   /** Makes the record durable now, before a call whose end may stay unknown. */
   save(): Promise<void>;
   /** A record that belongs to no person (a company). */
@@ -14,6 +16,8 @@ export type Conversation = {
   share(key: string, record: string): void;
   warn(warning: { code: string; message: string; field?: string }): void;
 };
+
+type Request = Omit<Call, 'patience' | 'mayGo'>;
 
 export type Person = { kind: 'user' | 'email'; value: string };
 
@@ -38,6 +42,7 @@ export function createConversation(options: {
   record: ContactRecord;
   client: IntercomClient;
   patience: Patience;
+  mayGo: () => Promise<void>;
   save(record: ContactRecord): Promise<void>;
   shared(key: string): Promise<string | null>;
 }): Conversation & { turn(): Transcript } {
@@ -46,8 +51,9 @@ export function createConversation(options: {
   const conversation: Conversation & { turn(): Transcript } = {
     person: options.person,
     record: options.record,
+    isInDoubt: false,
     async call(request) {
-      const reply = await options.client.call({ ...request, patience: options.patience });
+      const reply = await options.client.call({ ...request, patience: options.patience, mayGo: options.mayGo });
       transcript.exchange.calls.push(describe(request, reply));
       return judge(reply);
     },
@@ -69,7 +75,7 @@ function blank(): Transcript {
   return { exchange: { calls: [], warnings: [] }, shared: new Map() };
 }
 
-function describe({ method, path, body }: Omit<Call, 'patience'>, reply: Reply): Exchange['calls'][number] {
+function describe({ method, path, body }: Request, reply: Reply): Exchange['calls'][number] {
   const request = { method, path, ...(body !== undefined && { body }) };
   if (reply.kind === 'no_answer')
     return { ...request, status: null, answer: { failure: reply.code }, ms: Math.round(reply.ms) };

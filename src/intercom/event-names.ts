@@ -9,6 +9,8 @@ const sharedKey = 'event-names';
 const Names = z.array(z.string());
 
 /** Counts the event names that this service has used, and warns before the workspace runs out of them. */
+export type EventNames = ReturnType<typeof createEventNames>;
+
 export function createEventNames() {
   let known: Set<string> | undefined;
 

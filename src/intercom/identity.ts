@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Attributes, unknownAttribute } from './attributes.ts';
 import { NotSent } from './client.ts';
+import { hasLeads } from './contact-record.ts';
 import { type Conversation, delivered, outcomeOf } from './conversation.ts';
 import type { Scalar } from './mapping.ts';
 import type { Outcome, Verdict } from './outcome.ts';
@@ -14,13 +15,19 @@ export type Wanted = { fields: Record<string, unknown>; attributes: Record<strin
 export const nothing: Wanted = { fields: {}, attributes: {} };
 
 const Contact = z.object({ id: z.string().min(1), role: z.string().nullish() });
-const SearchResult = z.object({
-  data: z.array(z.object({ id: z.string().min(1), role: z.string().nullish(), created_at: z.number().nullish() })),
+const FoundContact = z.object({
+  id: z.string().min(1),
+  role: z.string().nullish(),
+  created_at: z.number().nullish(),
 });
+type FoundContact = z.infer<typeof FoundContact>;
+const SearchResult = z.object({ data: z.array(FoundContact) });
 
 /** Intercom says "a few minutes" of its search index; a lead that is not found sooner may exist all the same. */
 const indexLagMs = 3 * 60_000;
 const rounds = 4;
+
+export type Identity = ReturnType<typeof createIdentity>;
 
 export function createIdentity(options: { attributes: Attributes; now?: () => number }) {
   const now = options.now ?? Date.now;
@@ -29,7 +36,7 @@ export function createIdentity(options: { attributes: Attributes; now?: () => nu
   async function upsert(c: Conversation, wanted: Wanted): Promise<Outcome> {
     const attributes = await options.attributes.writable(wanted.attributes, c);
     const goal: Wanted = { fields: wanted.fields, attributes: { ...attributes } };
-    for (let round = -c.record.leadIds.length; round < rounds; round += 1) {
+    for (let round = -(c.record.leadIds.length + c.record.doubtfulLeads.length); round < rounds; round += 1) {
       const outcome = await advance(c, goal);
       if (outcome) return outcome;
     }
@@ -38,8 +45,11 @@ export function createIdentity(options: { attributes: Attributes; now?: () => nu
 
   /** One step towards the goal; undefined when another is needed. */
   async function advance(c: Conversation, goal: Wanted): Promise<Outcome | undefined> {
-    const [leadId] = c.record.leadIds;
-    if (c.person.kind === 'user' && leadId !== undefined) return adoptLead(c, leadId, goal);
+    if (mayAdopt(c)) {
+      const [leadId] = c.record.leadIds;
+      if (leadId !== undefined) return adoptLead(c, leadId, goal);
+      return findDoubtfulLead(c);
+    }
     if (c.record.contactId !== undefined) return update(c, c.record.contactId, goal);
     return c.person.kind === 'user' ? createUser(c, goal) : findOrCreateLead(c, goal);
   }
@@ -110,25 +120,49 @@ export function createIdentity(options: { attributes: Attributes; now?: () => nu
     c.record = withoutLead(c.record, leadId);
     if (verdict.kind === 'missing') return undefined;
     const outcome = acknowledge(c, verdict, goal, 'user');
-    return c.record.leadIds.length === 0 ? outcome : undefined;
+    return hasLeads(c.record) ? undefined : outcome;
   }
 
-  async function findOrCreateLead(c: Conversation, goal: Wanted): Promise<Outcome | undefined> {
-    const begunAtMs = c.record.leadIntentAtMs;
-    if (begunAtMs !== undefined && now() - begunAtMs < indexLagMs) {
-      return { kind: 'retry', reason: 'lead_unconfirmed', status: null, afterMs: begunAtMs + indexLagMs - now() };
+  /** The lead that this user was before, if its creation came through. */
+  async function findDoubtfulLead(c: Conversation): Promise<Outcome | undefined> {
+    const [intent, ...others] = c.record.doubtfulLeads;
+    if (intent === undefined) return undefined;
+    const found = await search(c, intent);
+    if ('kind' in found) return found;
+    const lead = newest(found.contacts.filter(({ role }) => role === 'lead'));
+    c.record = {
+      ...c.record,
+      doubtfulLeads: others,
+      leadIds: [...new Set([...c.record.leadIds, ...(lead ? [lead.id] : [])])],
+    };
+    return undefined;
+  }
+
+  /** By email; not before the search index has a lead that was just made. */
+  async function search(
+    c: Conversation,
+    { email, atMs }: { email: string; atMs: number },
+  ): Promise<Outcome | { contacts: FoundContact[] }> {
+    if (now() - atMs < indexLagMs) {
+      return { kind: 'retry', reason: 'lead_unconfirmed', status: null, afterMs: atMs + indexLagMs - now() };
     }
     const verdict = await c.call({
       method: 'POST',
       path: '/contacts/search',
-      body: { query: { field: 'email', operator: '=', value: c.person.value }, pagination: { per_page: 10 } },
+      body: { query: { field: 'email', operator: '=', value: email }, pagination: { per_page: 10 } },
     });
     if (verdict.kind !== 'done') return outcomeOf(verdict);
     const found = SearchResult.safeParse(verdict.body);
-    const best = found.success ? bestMatch(found.data.data) : undefined;
+    return { contacts: found.success ? found.data.data : [] };
+  }
+
+  async function findOrCreateLead(c: Conversation, goal: Wanted): Promise<Outcome | undefined> {
+    const found = await search(c, c.record.leadIntent ?? { email: c.person.value, atMs: -Infinity });
+    if ('kind' in found) return found;
+    const best = newest(found.contacts.filter(({ role }) => role !== 'lead')) ?? newest(found.contacts);
     if (best) {
       c.record = {
-        ...without(c.record, 'leadIntentAtMs'),
+        ...without(c.record, 'leadIntent'),
         contactId: best.id,
         role: best.role === 'lead' ? 'lead' : 'user',
       };
@@ -142,20 +176,20 @@ export function createIdentity(options: { attributes: Attributes; now?: () => nu
    * after an end that nobody knows (a timeout, a crash) the lead is searched for before it is created again.
    */
   async function createLead(c: Conversation, goal: Wanted): Promise<Outcome> {
-    c.record = { ...c.record, leadIntentAtMs: now() };
+    c.record = { ...c.record, leadIntent: { email: c.person.value, atMs: now() } };
     await c.save();
     const own = { fields: { ...goal.fields, email: c.person.value }, attributes: goal.attributes };
     let verdict: Verdict;
     try {
       verdict = await write(c, 'POST', '/contacts', { role: 'lead' }, own);
     } catch (error) {
-      if (error instanceof NotSent) c.record = without(c.record, 'leadIntentAtMs');
+      if (error instanceof NotSent) c.record = without(c.record, 'leadIntent');
       throw error;
     }
     if (verdict.kind === 'retry' && verdict.maybeDone) {
       return { kind: 'retry', reason: verdict.reason, status: verdict.status, afterMs: indexLagMs };
     }
-    c.record = without(c.record, 'leadIntentAtMs');
+    c.record = without(c.record, 'leadIntent');
     return verdict.kind === 'done' ? acknowledge(c, verdict, own, 'lead') : outcomeOf(verdict);
   }
 
@@ -209,12 +243,13 @@ export function forgetContact(c: Conversation): void {
   c.record = { ...rest, fields: {}, attributes: {}, companies: {} };
 }
 
-/** A user outweighs a lead of the same email; of several, the newest. */
-function bestMatch<T extends { role?: string | null | undefined; created_at?: number | null | undefined }>(
-  contacts: T[],
-): T | undefined {
-  const rank = (contact: T): number => (contact.role === 'lead' ? 0 : 1e12) + (contact.created_at ?? 0);
-  return contacts.toSorted((a, b) => rank(b) - rank(a))[0];
+/** Leads are made one with their user, but for while an event is in doubt: a merge could hide it, or take its second. */
+export function mayAdopt(c: Conversation): boolean {
+  return c.person.kind === 'user' && !c.isInDoubt && hasLeads(c.record);
+}
+
+function newest(contacts: FoundContact[]): FoundContact | undefined {
+  return contacts.toSorted((a, b) => (b.created_at ?? 0) - (a.created_at ?? 0))[0];
 }
 
 function changed<V>(known: Record<string, unknown>, wanted: Record<string, V>): Record<string, V> {

@@ -11,6 +11,8 @@ export type RateLimiter = {
   take(signal: AbortSignal, urgent?: boolean): Promise<void>;
   /** Reads what an answer says of the quota. Call once for each `take`; without headers after a failed call. */
   learn(answer: RateAnswer): void;
+  /** Instead of `learn`, for a call that was not sent after all. */
+  giveBack(): void;
   state(): { limit: number | null; used: number; waiting: number; windowEndsAtMs: number };
 };
 
@@ -138,6 +140,12 @@ export function createRateLimiter(options: { share: number; now?: () => number }
     timer = setTimeout(admit, Math.max(shortestWaitMs, Math.ceil(atMs - now())));
   }
 
+  function giveBack(): void {
+    inFlight = Math.max(0, inFlight - 1);
+    used = Math.max(0, used - 1);
+    admit();
+  }
+
   function learn(answer: RateAnswer): void {
     inFlight = Math.max(0, inFlight - 1);
     if (answer.dateMs !== undefined) clock.compare(answer.dateMs, answer.tookMs);
@@ -174,6 +182,7 @@ export function createRateLimiter(options: { share: number; now?: () => number }
   return {
     take,
     learn,
+    giveBack,
     state: () => {
       roll();
       return { limit, used, waiting: waiters.length, windowEndsAtMs: (window + 1) * windowMs };

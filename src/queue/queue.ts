@@ -14,6 +14,11 @@ export type Queue = {
   enqueue(events: NewEvent[]): Promise<Receipt[]>;
   /** Due people that nobody holds, longest-waiting first; each with the head of its line. */
   lease(limits: { people: number; jobsEach: number }): Promise<Lease[]>;
+  /**
+   * What holds for a lease now, to be asked right before each call: everything that was acknowledged until now is in
+   * it. Null once the lease is void; nothing may be sent for it any more.
+   */
+  standing(lease: Lease): Promise<Standing | null>;
   /** Records what became of the first jobs of a lease, and the contact record as it is now. */
   settle(lease: Lease, progress: Progress): Promise<void>;
   /** Gives the person back; a `retry` makes it wait and remembers the attempt of the job that was tried. */
@@ -133,6 +138,11 @@ export type Job = {
   payload: string;
 };
 
+/** What a person's latest statement withholds or restores; null where nothing was ever withheld. */
+export type NewestConsent = Consent & { atMs: number };
+
+export type Standing = { consent: NewestConsent | null };
+
 export type Lease = {
   installation: string;
   /** `user:…`, `email:…` or `anon:…`. */
@@ -141,8 +151,8 @@ export type Lease = {
   record: string | null;
   /** Records of people joined to this one since; the next settled record replaces them all. */
   joined: string[];
-  /** The newest known consent that withholds or restores something; null when nothing was ever withheld. */
-  consent: (Consent & { atMs: number }) | null;
+  /** As of the lease; `standing` tells the newest. */
+  consent: NewestConsent | null;
   jobs: Job[];
   /** Whether further jobs of this person wait behind these. */
   more: boolean;

@@ -322,6 +322,22 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
     ]);
   });
 
+  withQueue('what holds for a lease is told as of everything that was acknowledged', async (t, queue) => {
+    const both = { functional: true, marketing: true };
+    await queue.enqueue([byEmail('e@x', '1'), event('other', '2')]);
+    const leases = await queue.lease(all);
+    const lease = leases.find(({ person }) => person === 'email:e@x')!;
+    t.strictSame(await queue.standing(lease), { consent: null });
+    const refusal = { functional: false, marketing: true };
+    await queue.enqueue([{ ...byEmail('e@x', '3'), consent: refusal, atMs: 5000, filtered: 'consent_functional' }]);
+    t.strictSame(await queue.standing(lease), { consent: { ...refusal, atMs: 5000 } });
+    await queue.enqueue([{ ...event('u', '4'), email: 'e@x', consent: both, atMs: 6000 }]);
+    t.strictSame(await queue.standing(lease), { consent: { ...both, atMs: 6000 } }, 'also once it is somebody else');
+    t.strictSame(await queue.standing(leases.find((one) => one !== lease)!), { consent: null });
+    await queue.release(lease);
+    t.equal(await queue.standing(lease), null, 'a lease that has ended');
+  });
+
   withQueue(
     'a redriven dead letter goes back to its place, with its identity and its second',
     async (t, queue, reopen) => {

@@ -9,6 +9,8 @@ import type { Transaction } from './transaction.ts';
 /** Accepted events on their way into the tables and the lanes, within the running transaction. */
 export type Arrivals = {
   enqueue(events: NewEvent[]): Receipt[];
+  /** Whether the running transaction has written or moved anybody's consent. */
+  hasConsentChanged(): boolean;
   commit(): void;
   rollback(): void;
 };
@@ -31,6 +33,7 @@ export function createArrivals(parts: {
   let withholding = Number(sql.consentRows.get()?.n ?? 0) > 0;
   /** People with jobs in this transaction, which the lanes don't know yet. */
   let arriving = new Map<string, number>();
+  let hasConsentChanged = false;
 
   function enqueue(events: NewEvent[]): Receipt[] {
     return events.map(enqueueOne);
@@ -87,7 +90,10 @@ export function createArrivals(parts: {
     if (sql.contact.get(from) !== undefined || lanes.has(from) || arriving.has(from)) sql.insertJoined.run(into, from);
     for (const row of sql.joined.all(from)) sql.insertJoined.run(into, String(row.source));
     sql.deleteJoined.run(from);
-    if (withholding) sql.moveConsent.run(into, from);
+    if (withholding) {
+      sql.moveConsent.run(into, from);
+      hasConsentChanged = true;
+    }
     transaction.afterCommit(() => lanes.join(from, into));
   }
 
@@ -101,17 +107,21 @@ export function createArrivals(parts: {
     const withholds = !functional || !marketing;
     if (!withholds && (!withholding || sql.consent.get(person) === undefined)) return;
     withholding = true;
+    hasConsentChanged = true;
     sql.upsertConsent.run(person, Math.min(event.atMs, event.receivedAtMs), Number(functional), Number(marketing));
   }
 
   return {
     enqueue,
+    hasConsentChanged: () => hasConsentChanged,
     commit() {
       committedSeq = nextSeq;
+      hasConsentChanged = false;
       if (arriving.size > 0) arriving = new Map();
     },
     rollback() {
       nextSeq = committedSeq;
+      hasConsentChanged = false;
       arriving = new Map();
     },
   };

@@ -1,7 +1,7 @@
 import type { StoreOptions } from './store.ts';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { type EventFilter, type EventSummary, type Queue, QueueUnavailable } from '../queue.ts';
+import { type EventFilter, type EventSummary, type Queue, QueueUnavailable, type Standing } from '../queue.ts';
 import { seqOf } from './event-id.ts';
 import {
   isWrite,
@@ -54,9 +54,12 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
   let health: ReturnType<Queue['health']> = { ok: false, reason: 'the database is being opened' };
   /** Leases of a thread that broke are void; the tokens of two threads may be alike. */
   let generation = 0;
+  /** Of the leases of this thread, by their own token. */
+  let standings = new Map<string, Standing>();
 
   async function start(): Promise<void> {
     generation += 1;
+    standings = new Map();
     const workerData: WorkerOptions = {
       path: options.path,
       holdAnonymous: options.holdAnonymous ?? false,
@@ -156,6 +159,7 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
     const done = running;
     running = [];
     depth = reply.queued;
+    for (const [token, standing] of reply.standings) if (standings.has(token)) standings.set(token, standing);
     flush();
     done.forEach((item, index) => {
       if (item.op.kind === 'enqueue') {
@@ -219,7 +223,12 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
     async lease({ people, jobsEach }) {
       const mine = generation;
       const leases = await ask({ kind: 'lease', people, jobsEach });
+      for (const { token, consent } of leases) standings.set(token, { consent });
       return leases.map((lease) => ({ ...lease, token: `${mine}.${lease.token}` }));
+    },
+    standing(lease) {
+      const token = ownToken(lease.token);
+      return Promise.resolve((token !== undefined && worker && standings.get(token)) || null);
     },
     async settle(lease, progress) {
       const token = ownToken(lease.token);
@@ -227,7 +236,9 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
     },
     async release(lease, retry) {
       const token = ownToken(lease.token);
-      if (token !== undefined) await ask({ kind: 'release', token, retry });
+      if (token === undefined) return;
+      await ask({ kind: 'release', token, retry });
+      standings.delete(token);
     },
     redrive: (ids) => ask({ kind: 'redrive', ids }),
     onDue(listener) {

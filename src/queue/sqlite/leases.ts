@@ -1,4 +1,4 @@
-import type { Attempt, Done, Job, Lease, Progress, Retry } from '../queue.ts';
+import type { Attempt, Done, Job, Lease, NewestConsent, Progress, Retry, Standing } from '../queue.ts';
 import { idOf, seqOf } from './event-id.ts';
 import type { Lanes } from './lanes.ts';
 import type { People } from './people.ts';
@@ -8,6 +8,8 @@ import type { Transaction } from './transaction.ts';
 /** People handed out, and what comes back of them. A token that is not known any more changes nothing. */
 export type Leases = {
   lease(nowMs: number, limits: { people: number; jobsEach: number }): Lease[];
+  /** By token, as of the last transaction. */
+  standings(): [token: string, standing: Standing][];
   settle(token: string, progress: Progress, nowMs: number): void;
   release(token: string, retry: Retry | undefined, nowMs: number): void;
 };
@@ -53,7 +55,6 @@ export function createLeases(parts: {
     const others = rows.findIndex((row) => people.current(String(row.person)) !== person);
     const own = others < 0 ? rows : rows.slice(0, others);
     const sources = sql.joined.all(person).map((row) => String(row.source));
-    const consent = sql.consent.get(person);
     tokens += 1;
     const token = String(tokens);
     const attempts = new Map(own.map((row) => [Number(row.seq), Number(row.attempts)]));
@@ -64,13 +65,20 @@ export function createLeases(parts: {
       person: person.slice(slash + 1),
       record: textOrNull(sql.contact.get(person)?.record),
       joined: sources.flatMap((source) => textOrNull(sql.contact.get(source)?.record) ?? []),
-      consent: consent
-        ? { functional: consent.functional === 1, marketing: consent.marketing === 1, atMs: Number(consent.at) }
-        : null,
+      consent: consentOf(person),
       jobs: own.map(toJob),
       more: lanes.size(lane) > own.length,
       token,
     };
+  }
+
+  function consentOf(person: string): NewestConsent | null {
+    const row = sql.consent.get(person);
+    return row ? { functional: row.functional === 1, marketing: row.marketing === 1, atMs: Number(row.at) } : null;
+  }
+
+  function standings(): [string, Standing][] {
+    return [...leases].map(([token, { person }]) => [token, { consent: consentOf(people.current(person)) }]);
   }
 
   function settle(token: string, progress: Progress, nowMs: number): void {
@@ -147,7 +155,7 @@ export function createLeases(parts: {
     sql.insertAttempt.run(seq, n, nowMs, outcome, reason, intercomStatus, calls, Math.round(ms), exchange);
   }
 
-  return { lease, settle, release };
+  return { lease, standings, settle, release };
 }
 
 function toJob(row: Record<string, unknown>): Job {

@@ -10,6 +10,7 @@ import type {
   QueueStats,
   Receipt,
   Retry,
+  Standing,
 } from '../queue.ts';
 
 /** What the event loop asks of the writer thread. The ops of one batch share one synced transaction. */
@@ -47,7 +48,15 @@ export type Result = { ok: true; value: Results[Op['kind']] } | { ok: false; mes
 
 export type Reply =
   | { kind: 'open' }
-  | { kind: 'batch'; results: Result[]; queued: number; ready: number; nextDueAtMs: number }
+  | {
+      kind: 'batch';
+      results: Result[];
+      queued: number;
+      ready: number;
+      nextDueAtMs: number;
+      /** By the lease's token, where consent has changed in this batch. */
+      standings: [token: string, standing: Standing][];
+    }
   /** The thread can't go on: the disk failed under a sync, or the database could not be opened. */
   | { kind: 'broken'; message: string }
   | { kind: 'closed' };

@@ -53,10 +53,13 @@ export function openStore(db: Database, options: StoreOptions) {
     };
   }
 
+  let hasConsentChanged = false;
+
   return {
     begin: transaction.begin,
     commit() {
       transaction.commit();
+      hasConsentChanged ||= arrivals.hasConsentChanged();
       arrivals.commit();
       seen.commit();
     },
@@ -68,6 +71,12 @@ export function openStore(db: Database, options: StoreOptions) {
     },
     enqueue: arrivals.enqueue,
     ...leases,
+    /** Of all leases, when consent has changed since the last call. */
+    changedStandings(): ReturnType<typeof leases.standings> {
+      const changed = hasConsentChanged;
+      hasConsentChanged = false;
+      return changed ? leases.standings() : [];
+    },
     redrive: history.redrive,
     states: history.states,
     ...createSearch(db),

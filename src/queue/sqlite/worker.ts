@@ -46,7 +46,14 @@ function run(): void {
     }
     guarded(() => {
       const results = runBatch(store, request.ops);
-      reply({ kind: 'batch', results, queued: store.queued(), ready: store.ready(), nextDueAtMs: store.nextDueAtMs() });
+      reply({
+        kind: 'batch',
+        results,
+        queued: store.queued(),
+        ready: store.ready(),
+        nextDueAtMs: store.nextDueAtMs(),
+        standings: store.changedStandings(),
+      });
     });
   });
   reply({ kind: 'open' });

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { runSeed } from './run.ts';
+import { runSeed } from './faults/run.ts';
 
 const rounds = Number(process.env.FAULT_SEEDS ?? 50);
 const given = process.env.FAULT_SEED;

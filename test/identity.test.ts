@@ -1,0 +1,118 @@
+import t from 'tap';
+import type { Test } from 'tap';
+import { createIntercomClient } from '../src/intercom/client.ts';
+import { createDestination, type Step, type WorkJob } from '../src/intercom/destination.ts';
+import { noRules } from '../src/intercom/mapping-rules.ts';
+import { createRateLimiter } from '../src/intercom/rate-limiter.ts';
+import { type Simulator, startSimulator } from '../src/simulator/simulator.ts';
+import { token } from './service.ts';
+
+// What takes the minutes that the search index lags: told by a clock of its own.
+
+const minute = 60_000;
+
+async function open(t: Test) {
+  const simulator = await startSimulator({ tokens: [token], indexLagMs: 0 });
+  let nowMs = Date.now();
+  const client = createIntercomClient({
+    baseUrl: simulator.url,
+    accessToken: token,
+    version: '2.11',
+    connections: 1,
+    limiter: createRateLimiter({ share: 1 }),
+  });
+  t.teardown(async () => {
+    await client.close();
+    await simulator.close();
+  });
+  const destination = createDestination({
+    client,
+    mapping: { eventNaming: 'preserve', rules: noRules },
+    createAttributes: false,
+    now: () => nowMs,
+  });
+  const never = new AbortController().signal;
+
+  async function deliver(person: string, jobs: WorkJob[], record: string | null = null, joined: string[] = []) {
+    let saved = record;
+    const steps: Step[] = [];
+    const desk = {
+      patience: { stop: never, abort: never },
+      save: async (next: string) => void (saved = next),
+      choose: async (_id: string, _second: number, next: string) => void (saved = next),
+      shared: async () => null,
+      isStillOurs: async () => true,
+      mayStillSend: () => true,
+    };
+    for await (const step of destination.deliver({ person, record, joined, jobs }, desk)) {
+      steps.push(step);
+      saved = step.record;
+    }
+    return { outcomes: steps.map(({ outcome }) => outcome), record: saved };
+  }
+
+  return { simulator, deliver, pass: (ms: number) => void (nowMs += ms) };
+}
+
+const job = (event: object): WorkJob => ({
+  id: `evt_${JSON.stringify(event).length}`,
+  receivedAtMs: 0,
+  atMs: 1_772_029_800_000,
+  createdAtSeconds: null,
+  wasHeld: false,
+  payload: JSON.stringify({ messageId: 'm', ...event }),
+});
+const asked = job({ type: 'track', event: 'Asked', traits: { email: 'a@example.com' } });
+const login = job({ type: 'identify', userId: 'u', traits: { email: 'a@example.com', name: 'A' } });
+const roles = (simulator: Simulator) =>
+  simulator.contacts().map(({ role, external_id, email }) => [role, role === 'user' ? external_id : email]);
+
+t.test('a lead whose creation is in doubt is found by its user, once the index had time', async (t) => {
+  const { simulator, deliver, pass } = await open(t);
+  simulator.inject({ kind: 'reset_after', endpoint: 'POST /contacts', times: 1 });
+  const lead = await deliver('email:a@example.com', [asked]);
+  t.match(lead.outcomes, [{ kind: 'retry', reason: 'connection' }]);
+  pass(minute);
+  const early = await deliver('user:u', [asked, login], null, [lead.record!]);
+  t.match(early.outcomes, [{ kind: 'retry', reason: 'lead_unconfirmed' }]);
+  t.strictSame(roles(simulator), [['lead', 'a@example.com']]);
+  pass(3 * minute);
+  const late = await deliver('user:u', [asked, login], early.record);
+  t.match(late.outcomes, [{ kind: 'delivered' }, { kind: 'delivered' }]);
+  t.strictSame(roles(simulator), [['user', 'u']]);
+  t.equal(simulator.timeline('u').length, 1);
+});
+
+t.test('a lead whose creation did not come through holds its user up no longer', async (t) => {
+  const { simulator, deliver, pass } = await open(t);
+  simulator.inject({ kind: 'status', status: 503, endpoint: 'POST /contacts', times: 1 });
+  const lead = await deliver('email:a@example.com', [asked]);
+  pass(4 * minute);
+  const user = await deliver('user:u', [asked, login], null, [lead.record!]);
+  t.match(user.outcomes, [{ kind: 'delivered' }, { kind: 'delivered' }]);
+  t.strictSame(roles(simulator), [['user', 'u']]);
+});
+
+t.test('after an unknown end, a lead is searched for and not made again', async (t) => {
+  const { simulator, deliver, pass } = await open(t);
+  simulator.inject({ kind: 'reset_after', endpoint: 'POST /contacts', times: 1 });
+  const first = await deliver('email:a@example.com', [asked]);
+  pass(4 * minute);
+  const second = await deliver('email:a@example.com', [asked], first.record);
+  t.match(second.outcomes, [{ kind: 'delivered' }]);
+  t.strictSame(roles(simulator), [['lead', 'a@example.com']]);
+});
+
+t.test("a lead's event in doubt goes to the lead again before that becomes its user", async (t) => {
+  const { simulator, deliver } = await open(t);
+  await deliver('user:u', [job({ type: 'track', event: 'Asked', userId: 'u' })]);
+  t.equal(simulator.timeline('u').length, 1, 'the user has an event of that name and second');
+  simulator.inject({ kind: 'reset_before', endpoint: 'POST /events', times: 1 });
+  const lead = await deliver('email:a@example.com', [asked]);
+  t.match(lead.outcomes, [{ kind: 'retry' }]);
+  const again = { ...asked, createdAtSeconds: 1_772_029_800 };
+  const user = await deliver('user:u', [again, login], null, [lead.record!]);
+  t.match(user.outcomes, [{ kind: 'delivered' }, { kind: 'delivered' }]);
+  t.strictSame(roles(simulator), [['user', 'u']]);
+  t.equal(simulator.timeline('u').length, 2);
+});
