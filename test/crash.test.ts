@@ -5,7 +5,7 @@ import { startSimulator } from '../src/simulator/simulator.ts';
 import { startProcess, tryPost } from './process.ts';
 import { temporaryFolder, token, until } from './service.ts';
 
-const rounds = Number(process.env.CRASH_ROUNDS ?? 20);
+const rounds = Number(process.env.CRASH_ROUNDS ?? 10);
 const seed = Number(process.env.CRASH_SEED ?? Date.now() % 1_000_000);
 
 t.test(`killed ${rounds} times under load, no acknowledged event is lost, doubled or out of order`, async (t) => {

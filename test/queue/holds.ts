@@ -2,8 +2,7 @@ import * as fc from 'fast-check';
 import type { Test } from 'tap';
 
 const times = Number(process.env.MODEL_RUNS ?? 1);
-const seed = process.env.MODEL_SEED;
-const path = process.env.MODEL_PATH;
+const { MODEL_SEED: seed, MODEL_PATH: path } = process.env;
 
 /** Enough for all properties of a file, and for the search for the shortest sequence. */
 export const timeoutMs = 240_000 * Math.max(1, times);
@@ -20,15 +19,12 @@ export async function holds<Ts>(
   const run = await fc.check(property, {
     numRuns: limits.runs * times,
     interruptAfterTimeLimit: limits.seconds * 1000 * times,
-    ...(seed !== undefined && { seed: Number(seed) }),
-    ...(path !== undefined && { path }),
+    ...(seed && { seed: Number(seed) }),
+    ...(path && { path, endOnFailure: true }),
   });
   if (run.failed) {
-    // Printed apart, too, since a report may cut off a long message.
-    t.comment(
-      `repeat it with MODEL_SEED=${run.seed}, its shortest sequence alone with MODEL_PATH=${run.counterexamplePath}`,
-    );
-    throw new Error(fc.defaultReportMessage(run), { cause: run.errorInstance });
+    const again = `MODEL_SEED=${run.seed} repeats it, MODEL_PATH=${run.counterexamplePath} its shortest sequence alone`;
+    throw new Error(`${again}. ${fc.defaultReportMessage(run)}`, { cause: run.errorInstance });
   }
   t.pass(`${run.numRuns} sequences agree`);
 }
