@@ -3,8 +3,12 @@ import { readFileSync } from 'node:fs';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
+import { createActivity } from './console/activity.ts';
 import { createAdminGuard, loadAdminToken } from './console/admin-token.ts';
 import { eventRoutes } from './console/event-routes.ts';
+import { eventStreamRoute } from './console/event-stream.ts';
+import { createLive } from './console/live.ts';
+import { overviewRoute, viewInstallation } from './console/overview.ts';
 import { type AttemptReport, createDispatcher } from './dispatch/dispatcher.ts';
 import { createGate, type Gate, type GateState } from './dispatch/gate.ts';
 import { createSettlements } from './dispatch/settlements.ts';
@@ -17,10 +21,12 @@ import { createDestination } from './intercom/destination.ts';
 import { noRules, ruleFor } from './intercom/mapping-rules.ts';
 import { checkInstallation, holdTexts } from './intercom/preflight.ts';
 import { createRateLimiter } from './intercom/rate-limiter.ts';
+import { savingsOf } from './intercom/savings.ts';
 import { createMetrics } from './metrics.ts';
 import { sendProblem } from './problem.ts';
 import type { Queue } from './queue/queue.ts';
 import { openSqliteQueue } from './queue/sqlite/engine.ts';
+import { readVersion } from './version.ts';
 
 /** The whole service as a value: everything is opened, connected and registered here, and closed in reverse. */
 export type App = {
@@ -41,6 +47,8 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     },
   });
   const settlements = createSettlements();
+  const live = createLive({ queue });
+  const activity = createActivity();
   const mapping = { eventNaming: config.eventNaming, rules: config.mappingRules };
   const consent = createConsentPolicy({
     category: config.consentCategory,
@@ -92,8 +100,12 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
       retryMaxAgeMs: settings.retryMaxAgeMs,
       mayStillSend: (newest) => (event, job) =>
         consent.mayStillSend(event, Math.min(job.atMs, job.receivedAtMs), newest),
-      onSettled: settlements.announce,
+      onSettled: (states) => {
+        settlements.announce(states);
+        live.changed(states);
+      },
       onAttempt: recordAttempt,
+      onPostponed: (id) => live.changed([{ id, status: 'queued', reason: null }]),
     });
     return { limiter, client, gate, dispatcher, ending };
   }
@@ -110,11 +122,18 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     return state && !state.open && state.reason !== 'starting' ? `hold_${state.reason}` : null;
   }
 
+  function viewInstallations() {
+    if (!installation) return [];
+    const known = { id: defaultInstallation, name: 'Intercom' };
+    return [viewInstallation(known, installation.gate.state(), installation.limiter.state())];
+  }
+
   const personKey = randomBytes(16);
 
   /** The one line of an attempt: pseudonymous, and without what was sent. */
   function recordAttempt({ lease, step, outcome, reason, status, attempt, retryInMs }: AttemptReport): void {
     if (outcome === 'retry' || outcome === 'hold') settlements.postpone(lease.jobs.map(({ id }) => id));
+    activity.attempted({ outcome, events: step.jobs.length, calls: step.calls, saved: savingsOf(step) });
     metrics.attempts.inc({ type: step.type, outcome, reason: reason ?? '' });
     metrics.attemptSeconds.observe(step.ms / 1000);
     for (const call of step.exchange.calls) metrics.calls.inc({ status: call.status ?? 'none' });
@@ -201,6 +220,10 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
       holdReason() === null &&
       queue.depth() + events <= 4 * config.concurrency &&
       hasQuota(installation.limiter.state(), events),
+    onKept: (events, receipts) => {
+      activity.kept(receipts);
+      live.accepted(events, receipts);
+    },
     onAnswer: ({ requestId, status, events, ms }) => {
       for (const event of events)
         metrics.ingest.inc({ status: event.status, reason: event.error?.code ?? event.reason ?? '' });
@@ -223,7 +246,14 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   }
   await http.register(async (guarded) => {
     guarded.addHook('onRequest', createAdminGuard(admin.token));
-    await guarded.register(eventRoutes, { queue });
+    await guarded.register(eventRoutes, { queue, live });
+    await guarded.register(eventStreamRoute, { live });
+    await guarded.register(overviewRoute, {
+      queue,
+      activity,
+      installations: viewInstallations,
+      version: readVersion(),
+    });
   });
   await http.register(healthRoutes, {
     queue,
@@ -244,6 +274,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   }
 
   async function shutDown(graceMs: number): Promise<void> {
+    live.close();
     settlements.close(); // who waits for a delivery gets the 202 now
     installation?.gate.stop();
     await Promise.all([closeHttp(), installation?.dispatcher.stop(graceMs)]);

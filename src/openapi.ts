@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
-import { z } from 'zod';
 import { eventPaths } from './openapi/events.ts';
 import { healthPaths } from './openapi/health.ts';
 import { ingestComponents, ingestPath } from './openapi/ingest.ts';
 import { describeSchemas } from './openapi/schemas.ts';
+import { watchingPaths } from './openapi/watching.ts';
+import { readVersion } from './version.ts';
 
 /** The HTTP contract as an OpenAPI document: paths by hand, schemas from the code that validates. */
 export function describeApi(): object {
@@ -23,12 +23,7 @@ export function describeApi(): object {
       { name: 'events', description: 'What became of each event; dead letters and their way back.' },
       { name: 'operations', description: 'For load balancers, monitoring and whoever integrates.' },
     ],
-    paths: { '/ingest': ingestPath, ...eventPaths, ...healthPaths },
+    paths: { '/ingest': ingestPath, ...eventPaths, ...watchingPaths, ...healthPaths },
     components: { ...ingestComponents, schemas: describeSchemas() },
   };
-}
-
-function readVersion(): string {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  return z.object({ version: z.string() }).parse(JSON.parse(text)).version;
 }

@@ -4,6 +4,7 @@ import type {
   EventDetail,
   EventFilter,
   EventState,
+  EventSummary,
   Lease,
   NewEvent,
   Progress,
@@ -25,6 +26,7 @@ export type Op =
   | { kind: 'record'; key: string }
   | { kind: 'find'; filter: EventFilter; limit: number; below: number }
   | { kind: 'detail'; id: string }
+  | { kind: 'summaries'; ids: string[]; text: string | undefined }
   | { kind: 'states'; ids: string[] }
   | { kind: 'stats' };
 
@@ -38,6 +40,7 @@ export type Results = {
   record: string | null;
   find: FoundPage;
   detail: EventDetail | null;
+  summaries: EventSummary[];
   states: [string, EventState][];
   stats: QueueStats;
 };

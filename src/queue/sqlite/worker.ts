@@ -128,11 +128,15 @@ function write(store: Store, op: Op): Results['enqueue' | 'redrive' | 'settle'] 
   return undefined;
 }
 
-function read(store: Store, op: Op): Results['lease' | 'record' | 'find' | 'detail' | 'states' | 'stats'] {
+function read(
+  store: Store,
+  op: Op,
+): Results['lease' | 'record' | 'find' | 'detail' | 'summaries' | 'states' | 'stats'] {
   if (op.kind === 'lease') return store.lease(Date.now(), op);
   if (op.kind === 'record') return store.record(op.key);
   if (op.kind === 'find') return store.find(op.filter, op.limit, op.below);
   if (op.kind === 'detail') return store.detail(op.id);
+  if (op.kind === 'summaries') return store.summaries(op.ids, op.text);
   if (op.kind === 'states') return store.states(op.ids);
   return store.stats();
 }
