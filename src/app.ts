@@ -3,8 +3,12 @@ import { readFileSync } from 'node:fs';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { Logger } from 'pino';
 import { apiUrlOf, type Config } from './config.ts';
+import { createActivity } from './console/activity.ts';
 import { createAdminGuard, loadAdminToken } from './console/admin-token.ts';
 import { eventRoutes } from './console/event-routes.ts';
+import { eventStreamRoute } from './console/event-stream.ts';
+import { createLive } from './console/live.ts';
+import { overviewRoute } from './console/overview.ts';
 import { openDelivery, tryOut } from './delivery.ts';
 import type { AttemptReport } from './dispatch/dispatcher.ts';
 import { createSettlements } from './dispatch/settlements.ts';
@@ -12,14 +16,16 @@ import { healthRoutes } from './health.ts';
 import { createAuthenticator } from './ingest/auth.ts';
 import { createConsentPolicy } from './ingest/consent-policy.ts';
 import { ingestProblem, ingestRoutes } from './ingest/route.ts';
-import { holdOf } from './installations/answers.ts';
+import { holdOf, statusOf } from './installations/answers.ts';
 import { openInstallations } from './installations/registry.ts';
 import { managementRoutes, sendError } from './installations/routes.ts';
 import { loadVault } from './installations/vault.ts';
 import { noRules, ruleFor } from './intercom/mapping-rules.ts';
+import { savingsOf } from './intercom/savings.ts';
 import { createMetrics } from './metrics.ts';
 import { sendProblem } from './problem.ts';
 import { openSqliteQueue } from './queue/sqlite/engine.ts';
+import { readVersion } from './version.ts';
 
 /** The whole service as a value: everything is opened, connected and registered here, and closed in reverse. */
 export type App = {
@@ -38,6 +44,8 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     },
   });
   const settlements = createSettlements();
+  const live = createLive({ queue });
+  const activity = createActivity();
   const consent = createConsentPolicy({
     category: config.consentCategory,
     marketingEvents: config.marketingEvents,
@@ -70,8 +78,12 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
         log,
         mayStillSend: (newest) => (event, job) =>
           consent.mayStillSend(event, Math.min(job.atMs, job.receivedAtMs), newest),
-        onSettled: settlements.announce,
+        onSettled: (states) => {
+          settlements.announce(states);
+          live.changed(states);
+        },
         onAttempt: recordAttempt,
+        onPostponed: (event) => live.changed([{ id: event, status: 'queued', reason: null }]),
       }),
   });
   queue.onDue(installations.wake);
@@ -92,6 +104,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   /** The one line of an attempt: pseudonymous, and without what was sent. */
   function recordAttempt({ lease, step, outcome, reason, status, attempt, retryInMs }: AttemptReport): void {
     if (outcome === 'retry' || outcome === 'hold') settlements.postpone(lease.jobs.map(({ id }) => id));
+    activity.attempted({ outcome, events: step.jobs.length, calls: step.calls, saved: savingsOf(step) });
     metrics.attempts.inc({ type: step.type, outcome, reason: reason ?? '' });
     metrics.attemptSeconds.observe(step.ms / 1000);
     for (const call of step.exchange.calls) metrics.calls.inc({ status: call.status ?? 'none' });
@@ -183,6 +196,10 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
         hasQuota(found.delivery.quota(), events)
       );
     },
+    onKept: (events, receipts) => {
+      activity.kept(receipts);
+      live.accepted(events, receipts);
+    },
     onAnswer: ({ requestId, status, events, ms }) => {
       for (const event of events)
         metrics.ingest.inc({ status: event.status, reason: event.error?.code ?? event.reason ?? '' });
@@ -207,7 +224,21 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   await http.register(async (guarded) => {
     const refuse = guard((reply, detail) => sendProblem(reply, { status: 401, code: 'unauthorized', detail }));
     guarded.addHook('onRequest', refuse);
-    await guarded.register(eventRoutes, { queue });
+    await guarded.register(eventRoutes, { queue, live });
+    await guarded.register(eventStreamRoute, { live });
+    await guarded.register(overviewRoute, {
+      queue,
+      activity,
+      installations: () =>
+        installations.list().map(({ id, settings, delivery }) => ({
+          id,
+          name: settings.name,
+          status: statusOf(settings.enabled, delivery.gate()),
+          hold: holdOf(settings.enabled, delivery.gate()),
+          quota: delivery.quota(),
+        })),
+      version: readVersion(),
+    });
   });
   await http.register(async (guarded) => {
     const refuse = guard((reply, detail) => sendError(reply, 401, 'INVALID_TOKEN', detail));
@@ -235,6 +266,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   }
 
   async function shutDown(graceMs: number): Promise<void> {
+    live.close();
     settlements.close(); // who waits for a delivery gets the 202 now
     await Promise.all([closeHttp(), installations.stop(graceMs)]);
     await queue.close();

@@ -39,6 +39,7 @@ export type DeliveryOptions = {
   mayStillSend: DispatcherOptions['mayStillSend'];
   onSettled(states: EventState[]): void;
   onAttempt(attempt: AttemptReport): void;
+  onPostponed: DispatcherOptions['onPostponed'];
 };
 
 export function openDelivery(options: DeliveryOptions): Delivery {
@@ -86,6 +87,7 @@ export function openDelivery(options: DeliveryOptions): Delivery {
     mayStillSend: options.mayStillSend,
     onSettled: options.onSettled,
     onAttempt: options.onAttempt,
+    onPostponed: options.onPostponed,
   });
 
   function announceHold({ reason, message, remedy }: GateState & { open: false }): void {

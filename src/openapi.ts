@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
-import { z } from 'zod';
 import { eventPaths } from './openapi/events.ts';
 import { healthPaths } from './openapi/health.ts';
 import { addressedIngestPath, ingestComponents, ingestPath } from './openapi/ingest.ts';
 import { managementPaths } from './openapi/management.ts';
 import { describeSchemas } from './openapi/schemas.ts';
+import { watchingPaths } from './openapi/watching.ts';
+import { readVersion } from './version.ts';
 
 /** The HTTP contract as an OpenAPI document: paths by hand, schemas from the code that validates. */
 export function describeApi(): object {
@@ -29,14 +29,10 @@ export function describeApi(): object {
       '/ingest': ingestPath,
       '/ingest/{installation}': addressedIngestPath,
       ...eventPaths,
+      ...watchingPaths,
       ...managementPaths,
       ...healthPaths,
     },
     components: { ...ingestComponents, schemas: describeSchemas() },
   };
-}
-
-function readVersion(): string {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  return z.object({ version: z.string() }).parse(JSON.parse(text)).version;
 }

@@ -74,7 +74,7 @@ t.test('it is found by status, reason, name, user and text, newest first, page b
   t.strictSame(await names('status=dead'), ['C', 'B', 'A']);
   t.strictSame(await names('reason=invalid_request&name=B'), ['B']);
   t.strictSame(await names('userId=v'), ['Fine']);
-  t.strictSame(await names('q=%22sku%22%3A%22A%22'), ['A']);
+  t.strictSame(await names('text=%22sku%22%3A%22A%22'), ['A']);
   t.strictSame(await names('status=delivered&type=identify'), [null]);
   t.strictSame(await names(`from=${new Date(Date.now() + 60_000).toISOString()}`), []);
   const first = await find('status=dead&limit=2');

@@ -3,34 +3,12 @@ import { z } from 'zod';
 import { ProblemError } from '../problem.ts';
 import type { EventFilter, Queue } from '../queue/queue.ts';
 import { toDetail, toSummary } from './event-answers.ts';
-
-const time = z
-  .string()
-  .transform((text) => Date.parse(text))
-  .refine((ms) => !Number.isNaN(ms), { error: 'must be an ISO 8601 time' });
-const text = z.string().min(1);
-
-/** What events are looked for by; the query of `GET /events`, and the body of a redrive. */
-export const EventQuery = z
-  .strictObject({
-    status: z
-      .enum(['queued', 'delivered', 'filtered', 'dead'], { error: 'must be queued, delivered, filtered or dead' })
-      .optional(),
-    type: text.optional(),
-    name: text.optional(),
-    userId: text.optional(),
-    email: text.optional(),
-    messageId: text.optional(),
-    reason: text.optional(),
-    from: time.optional(),
-    to: time.optional(),
-    q: text.optional().meta({ description: 'A text that the raw event contains.' }),
-  })
-  .meta({ id: 'EventQuery' });
+import { EventQuery, readQuery, someText, toFilter } from './event-query.ts';
+import type { Live } from './live.ts';
 
 const Page = EventQuery.extend({
   limit: z.coerce.number().int().min(1).max(200).default(50),
-  cursor: text.optional(),
+  cursor: someText.optional(),
 });
 
 /** Only dead letters are redriven, whatever else is asked for. */
@@ -39,9 +17,12 @@ export const RedriveQuery = EventQuery.omit({ status: true })
   .meta({ id: 'RedriveQuery' });
 
 /** Explanations travel with the events, so that nobody has to look a reason up. */
-export async function eventRoutes(app: FastifyInstance, { queue }: { queue: Queue }): Promise<void> {
+export async function eventRoutes(
+  app: FastifyInstance,
+  { queue, live }: { queue: Queue; live: Pick<Live, 'changed'> },
+): Promise<void> {
   app.get('/events', async (request) => {
-    const { limit, cursor, ...query } = read(Page, request.query);
+    const { limit, cursor, ...query } = readQuery(Page, request.query);
     const { events, next } = await queue.find(toFilter(query), { limit, before: cursor ?? null });
     return { data: events.map(toSummary), nextCursor: next };
   });
@@ -56,7 +37,7 @@ export async function eventRoutes(app: FastifyInstance, { queue }: { queue: Queu
     const { id } = request.params;
     const state = (await queue.states([id])).get(id);
     if (!state) throw unknownEvent(id);
-    const redriven = await queue.redrive([id]);
+    const redriven = await redrive([id]);
     if (redriven === 0) {
       const detail = `the event is ${state.status}: only dead letters can be redriven`;
       throw new ProblemError({ status: 409, code: 'not_dead', detail });
@@ -65,10 +46,16 @@ export async function eventRoutes(app: FastifyInstance, { queue }: { queue: Queu
   });
 
   app.post('/events/redrive', async (request) => {
-    const { dryRun, ...query } = read(RedriveQuery, request.body ?? {});
+    const { dryRun, ...query } = readQuery(RedriveQuery, request.body ?? {});
     const filter: EventFilter = { ...toFilter(query), status: 'dead' };
     return { redriven: await redriveAll(filter, dryRun), dryRun };
   });
+
+  async function redrive(ids: string[]): Promise<number> {
+    const redriven = await queue.redrive(ids);
+    live.changed(ids.map((id) => ({ id, status: 'queued', reason: null })));
+    return redriven;
+  }
 
   /** Page by page; what dies again meanwhile is newer to the walk than where it stands, and is not met twice. */
   async function redriveAll(filter: EventFilter, dryRun: boolean): Promise<number> {
@@ -77,31 +64,11 @@ export async function eventRoutes(app: FastifyInstance, { queue }: { queue: Queu
     do {
       const page: Awaited<ReturnType<Queue['find']>> = await queue.find(filter, { limit: 200, before });
       const ids = page.events.map(({ id }) => id);
-      count += dryRun ? ids.length : await queue.redrive(ids);
+      count += dryRun ? ids.length : await redrive(ids);
       before = page.next;
     } while (before !== null);
     return count;
   }
-}
-
-function toFilter({ from, to, q, ...rest }: z.output<typeof EventQuery>): EventFilter {
-  return { ...rest, receivedFromMs: from, receivedToMs: to, text: q };
-}
-
-function read<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const errors = parsed.error.issues.map((issue) => ({
-    code: 'invalid_field',
-    message: issue.message,
-    path: issue.path.join('.'),
-  }));
-  throw new ProblemError({
-    status: 400,
-    code: 'invalid_query',
-    detail: errors.map(({ path, message }) => `${path} ${message}`).join('; '),
-    errors,
-  });
 }
 
 function unknownEvent(id: string): ProblemError {

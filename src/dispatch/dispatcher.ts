@@ -26,6 +26,8 @@ export type DispatcherOptions = {
   mayStillSend(newest: NewestConsent | null): Desk['mayStillSend'];
   onSettled(states: EventState[]): void;
   onAttempt(attempt: AttemptReport): void;
+  /** A job waits for its next attempt, and that is written down. */
+  onPostponed(id: string): void;
   now?: () => number;
 };
 
@@ -81,6 +83,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     try {
       const retry = gate.isOpen() ? await deliver(lease) : undefined;
       await store(() => queue.release(lease, retry));
+      if (retry?.countAttempt) options.onPostponed(retry.id);
     } finally {
       active -= 1;
       if (active === 0 && !leasing) idle();

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Settlements } from '../dispatch/settlements.ts';
 import { ProblemError, sendProblem } from '../problem.ts';
-import { type Queue, QueueUnavailable, type Receipt } from '../queue/queue.ts';
+import { type NewEvent, type Queue, QueueUnavailable, type Receipt } from '../queue/queue.ts';
 import { type Accepted, type AcceptOptions, acceptEvent } from './accept.ts';
 import { answerEvents, answerStatus, type EventAnswer } from './answer.ts';
 import type { Authenticator } from './auth.ts';
@@ -21,6 +21,8 @@ export type IngestOptions = {
   holdReason(installation: string): string | null;
   /** Whether so many more events are likely to be delivered within a second or so. */
   isDeliverySoon(installation: string, events: number): boolean;
+  /** Right after events were kept, with what the queue answered for each. */
+  onKept(events: NewEvent[], receipts: Receipt[]): void;
   onAnswer(report: IngestReport): void;
   now?: () => number;
 };
@@ -68,6 +70,7 @@ export async function ingestRoutes(app: FastifyInstance, options: IngestOptions)
 
     const prefer = readPreference(request.headers.prefer, options.waitMs);
     const receipts = await options.queue.enqueue(kept);
+    options.onKept(kept, receipts);
     const settled = await waitFor(installation, receipts, prefer.waitMs);
     const answers = answerEvents(accepted, receipts, settled, options.holdReason(installation));
     const status = answerStatus(answers);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Hold } from '../console/overview.ts';
 import type { GateState } from '../dispatch/gate.ts';
 import type { AuditEntry } from '../queue/queue.ts';
 import type { Installation } from './registry.ts';
@@ -16,7 +17,7 @@ export const Integration = z
     managed_by: z.enum(['environment', 'api']),
     enabled: z.boolean(),
     status: z.enum(['active', 'paused', 'held', 'starting']),
-    hold: z.object({ reason: z.string(), message: z.string(), remedy: z.string(), since: time }).nullable(),
+    hold: Hold.nullable(),
     workspace: z.object({ id: z.string(), name: z.string(), region: z.string().nullable() }).nullable(),
     revision: z.object({
       id: z.string(),

@@ -1,15 +1,15 @@
 /** The paths that show the kept events and bring dead letters back; for who has the admin token. */
 
 const tags = ['events'];
-const security = [{ admin: [] }];
-const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` });
-const json = (name: string, example: unknown) => ({ 'application/json': { schema: ref(name), example } });
-const problem = (description: string, example: Record<string, unknown>) => ({
+export const security = [{ admin: [] }];
+export const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` });
+export const json = (name: string, example: unknown) => ({ 'application/json': { schema: ref(name), example } });
+export const problem = (description: string, example: Record<string, unknown>) => ({
   description,
   content: { 'application/problem+json': { schema: ref('Problem'), example } },
 });
 
-const deadEvent = {
+export const deadEvent = {
   id: 'evt_000000007',
   status: 'dead',
   reason: 'invalid_request',
@@ -62,7 +62,7 @@ const story = {
   ],
 };
 
-const unauthorized = problem('The admin token is missing or wrong.', {
+export const unauthorized = problem('The admin token is missing or wrong.', {
   type: 'urn:signal-intercom:problem:unauthorized',
   title: 'Unauthorized',
   status: 401,
@@ -79,7 +79,7 @@ const unknownEvent = problem('No such event is kept.', {
   detail: 'no event evt_000000099 is kept: it never was, or its time (RETENTION_DAYS, DEAD_LETTER_DAYS) is over',
 });
 
-const invalidQuery = problem('The query is invalid.', {
+export const invalidQuery = problem('The query is invalid.', {
   type: 'urn:signal-intercom:problem:invalid_query',
   title: 'Bad Request',
   status: 400,
@@ -96,6 +96,21 @@ const query = (name: string, description: string, schema: object = { type: 'stri
   schema,
 });
 
+/** What a list, a stream or a redrive is narrowed down by. */
+export const filters = [
+  query('status', 'What became of it.', { type: 'string', enum: ['queued', 'delivered', 'filtered', 'dead'] }),
+  query('type', 'identify, page, track or group.'),
+  query('name', 'The event name, or the name of the page.'),
+  query('userId', 'The userId that it carries.'),
+  query('email', 'The email that it carries, in lower case.'),
+  query('messageId', 'The messageId that it carries, or was given.'),
+  query('reason', 'Why it was filtered or died.'),
+  query('installation', 'The installation that it came to.'),
+  query('from', 'Received at or after.', { type: 'string', format: 'date-time' }),
+  query('to', 'Received before.', { type: 'string', format: 'date-time' }),
+  query('text', 'A text that the raw event contains.'),
+];
+
 export const eventPaths = {
   '/events': {
     get: {
@@ -105,16 +120,7 @@ export const eventPaths = {
       tags,
       security,
       parameters: [
-        query('status', 'What became of it.', { type: 'string', enum: ['queued', 'delivered', 'filtered', 'dead'] }),
-        query('type', 'identify, page, track or group.'),
-        query('name', 'The event name, or the name of the page.'),
-        query('userId', 'The userId that it carries.'),
-        query('email', 'The email that it carries, in lower case.'),
-        query('messageId', 'The messageId that it carries, or was given.'),
-        query('reason', 'Why it was filtered or died.'),
-        query('from', 'Received at or after.', { type: 'string', format: 'date-time' }),
-        query('to', 'Received before.', { type: 'string', format: 'date-time' }),
-        query('q', 'A text that the raw event contains.'),
+        ...filters,
         query('limit', 'How many at the most.', { type: 'integer', minimum: 1, maximum: 200, default: 50 }),
         query('cursor', 'The `nextCursor` of the page before.'),
       ],

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { EventList, EventStory, KeptEvent, RedriveAnswer } from '../console/event-answers.ts';
 import { RedriveQuery } from '../console/event-routes.ts';
+import { Hold, Overview } from '../console/overview.ts';
 import { Liveness, Readiness, ReadinessPart } from '../health.ts';
 import { EventAnswer, IngestAnswer, IngestProblem } from '../ingest/answer.ts';
 import { WireEvent } from '../ingest/event.ts';
@@ -29,6 +30,8 @@ const described = [
   EventStory,
   RedriveQuery,
   RedriveAnswer,
+  Overview,
+  Hold,
   InstallRequest,
   ChangeRequest,
   Integration,

@@ -39,6 +39,8 @@ export type Queue = {
   ): Promise<{ events: EventSummary[]; next: string | null }>;
   /** An event with all its attempts; null when it is not known (any more). */
   detail(id: string): Promise<EventDetail | null>;
+  /** Events by id; an unknown id is left out, and with `text` an event whose raw text does not contain it. */
+  summaries(ids: string[], text?: string): Promise<EventSummary[]>;
   /** The states of events by id; an unknown id is left out. */
   states(ids: string[]): Promise<Map<string, EventState>>;
   stats(): Promise<QueueStats>;

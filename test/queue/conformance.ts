@@ -357,6 +357,18 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
     },
   );
 
+  withQueue('events are told by id, as the search tells them, and by a text of theirs', async (t, queue) => {
+    const [first, second] = await queue.enqueue([
+      { ...event('u', '1'), payload: '{"a":"needle"}' },
+      { ...event('u', '2'), filtered: 'mapping_dropped' },
+    ]);
+    const found = (await queue.find({}, { limit: 10, before: null })).events;
+    const ids = [second!.id, 'evt_nonsense', 'evt_000000zzz', first!.id];
+    t.strictSame(await queue.summaries(ids), found);
+    t.match(await queue.summaries(ids, 'needle'), [{ id: first!.id, status: 'queued' }]);
+    t.strictSame(await queue.summaries([]), []);
+  });
+
   withQueue('what many hand over at once is all kept, each once', async (t, queue, reopen) => {
     const ids = Array.from({ length: 2000 }, (_, n) => `m${n}`);
     const receipts = (await Promise.all(ids.map((id, n) => queue.enqueue([event(`u${n % 50}`, id)])))).flat();

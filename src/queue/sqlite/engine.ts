@@ -247,6 +247,7 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
     record: (installation, key) => ask({ kind: 'record', key: `${installation}/${key}` }),
     find,
     detail: (id) => ask({ kind: 'detail', id }),
+    summaries: (ids, text) => ask({ kind: 'summaries', ids, text }),
     async states(ids) {
       return new Map(await ask({ kind: 'states', ids }));
     },

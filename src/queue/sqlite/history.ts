@@ -73,16 +73,17 @@ export function createHistory(parts: {
 
   function filterNeverIdentified(nowMs: number): boolean {
     const rows = sql.oldestHeld.all(stepRows).filter((row) => Number(row.received_at) < nowMs - retention.heldMs);
-    for (const row of rows) {
+    // What has been tied to somebody meanwhile is on its way.
+    const over = rows.filter((row) => isDevice(people.current(String(row.person))));
+    for (const row of over) {
       const seq = Number(row.seq);
       const person = people.current(String(row.person));
-      if (!isDevice(person)) continue; // it has been tied to somebody, and is on its way
       sql.deleteJob.run(seq);
       sql.insertSettled.run(seq, nowMs, 'filtered', 'never_identified', person, 0, null, 0, null);
       transaction.count('filtered', 1);
       transaction.afterCommit(() => lanes.of(person).discard(person, seq));
     }
-    return rows.length === stepRows;
+    return over.length > 0 && rows.length === stepRows;
   }
 
   function forgetSettled(nowMs: number): boolean {

@@ -6,6 +6,7 @@ import type {
   EventDetail,
   EventFilter,
   EventState,
+  EventSummary,
   Lease,
   LeaseLimits,
   NewEvent,
@@ -35,6 +36,7 @@ export type Op =
   | { kind: 'record'; key: string }
   | { kind: 'find'; filter: EventFilter; limit: number; below: number }
   | { kind: 'detail'; id: string }
+  | { kind: 'summaries'; ids: string[]; text: string | undefined }
   | { kind: 'states'; ids: string[] }
   | { kind: 'stats' };
 
@@ -55,6 +57,7 @@ export type Results = {
   record: string | null;
   find: FoundPage;
   detail: EventDetail | null;
+  summaries: EventSummary[];
   states: [string, EventState][];
   stats: QueueStats;
 };
@@ -86,6 +89,7 @@ const reads: ReadonlySet<Op['kind']> = new Set([
   'find',
   'detail',
   'states',
+  'summaries',
   'stats',
   'installations',
   'audit',

@@ -20,6 +20,8 @@ export function createSearch(db: Database) {
   const newest = db.prepare('SELECT max(seq) AS seq FROM event');
   const oldest = db.prepare('SELECT min(seq) AS seq FROM event');
   const one = db.prepare(`SELECT ${columns}, payload, decision FROM event ${joins} WHERE event.seq = ?`);
+  const summary = db.prepare(`SELECT ${columns} FROM event ${joins} WHERE event.seq = ?`);
+  const withText = db.prepare(`SELECT ${columns} FROM event ${joins} WHERE event.seq = ? AND instr(payload, ?) > 0`);
   const attempts = db.prepare('SELECT * FROM attempt WHERE seq = ? ORDER BY n');
 
   function find(filter: EventFilter, limit: number, below: number): FoundPage {
@@ -59,7 +61,16 @@ export function createSearch(db: Database) {
     };
   }
 
-  return { find, detail };
+  function summaries(ids: string[], wanted: string | undefined): EventSummary[] {
+    return ids.flatMap((id) => {
+      const seq = seqOf(id);
+      if (Number.isNaN(seq)) return [];
+      const row = wanted === undefined ? summary.get(seq) : withText.get(seq, wanted);
+      return row ? [toSummary(row)] : [];
+    });
+  }
+
+  return { find, detail, summaries };
 }
 
 function conditions(filter: EventFilter): { where: string; values: (string | number)[] } {

@@ -136,6 +136,7 @@ function read(store: Store, op: Op): Results[Op['kind']] {
   if (op.kind === 'record') return store.record(op.key);
   if (op.kind === 'find') return store.find(op.filter, op.limit, op.below);
   if (op.kind === 'detail') return store.detail(op.id);
+  if (op.kind === 'summaries') return store.summaries(op.ids, op.text);
   if (op.kind === 'states') return store.states(op.ids);
   if (op.kind === 'installations') return store.installations();
   if (op.kind === 'audit') return store.audit(op);
