@@ -2,9 +2,12 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { Logger } from 'pino';
+import { openAlerts } from './alerts/open.ts';
+import type { InstallationSnapshot } from './alerts/causes.ts';
 import type { Config } from './config.ts';
 import { createAdminGuard, loadAdminToken } from './console/admin-token.ts';
 import { eventRoutes } from './console/event-routes.ts';
+import { explain } from './console/reasons.ts';
 import { type AttemptReport, createDispatcher } from './dispatch/dispatcher.ts';
 import { createGate, type Gate, type GateState } from './dispatch/gate.ts';
 import { createSettlements } from './dispatch/settlements.ts';
@@ -55,8 +58,25 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     hold: holdReason(),
     limit: installation?.limiter.state().limit ?? null,
     used: installation?.limiter.state().used ?? 0,
+    alerts: alerts.causes(),
     nowMs: Date.now(),
   }));
+
+  const alerts = openAlerts({
+    settings: config.alerts,
+    path: `${config.databasePath}.alerts`,
+    log,
+    async look() {
+      const store = queue.health();
+      const flow = store.ok ? await queue.stats().catch(() => null) : null;
+      const installations = installation
+        ? [{ id: defaultInstallation, gate: gateSnapshot(installation.gate.state()), isPaused: false, flow }]
+        : [];
+      return { atMs: Date.now(), store: queue.health(), installations };
+    },
+    explainDead: explain,
+    onWebhook: (outcome) => metrics.alertWebhook.inc({ outcome }),
+  });
 
   function openInstallation(settings: Config, intercom: NonNullable<Config['intercom']>, jobs: Queue) {
     const limiter = createRateLimiter({ share: settings.quotaShare });
@@ -118,6 +138,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     metrics.attempts.inc({ type: step.type, outcome, reason: reason ?? '' });
     metrics.attemptSeconds.observe(step.ms / 1000);
     for (const call of step.exchange.calls) metrics.calls.inc({ status: call.status ?? 'none' });
+    if (outcome === 'dead') alerts.died(lease.installation, reason ?? 'unknown', step.jobs.length);
     if (outcome === 'delivered')
       for (const job of step.jobs) metrics.delaySeconds.observe((Date.now() - job.receivedAtMs) / 1000);
     const level = outcome === 'delivered' || outcome === 'filtered' ? 'info' : 'warn';
@@ -234,6 +255,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
 
   installation?.gate.start();
   installation?.dispatcher.start();
+  alerts.start();
 
   let stopping: Promise<void> | undefined;
   /** A connection that was busy when the closing began is idle once it is answered, and would be kept alive for a minute. */
@@ -249,6 +271,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     await Promise.all([closeHttp(), installation?.dispatcher.stop(graceMs)]);
     installation?.ending.abort();
     await installation?.client.close();
+    await alerts.stop();
     await queue.close();
   }
 
@@ -270,6 +293,13 @@ function explainHold(reason: string): { message: string; remedy: string } {
       remedy: 'nothing is lost and delivery resumes by itself; see status.intercom.com if it lasts',
     }
   );
+}
+
+function gateSnapshot(state: GateState): InstallationSnapshot['gate'] {
+  if (state.open) return { kind: 'open' };
+  const { reason, message, remedy } = state;
+  if (reason === 'starting') return { kind: 'unknown' };
+  return { kind: 'held', reason, message, remedy, mendsItself: !(reason in holdTexts) };
 }
 
 /** A wait for the next window would outlast the sender's patience. */

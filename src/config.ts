@@ -11,7 +11,8 @@ const regionUrls = {
   au: 'https://api.au.intercom.io',
 } as const;
 
-const hourMs = 3_600_000;
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
 
 export type Region = keyof typeof regionUrls;
 
@@ -23,6 +24,11 @@ const list = z.string().transform((text) =>
 );
 const port = z.coerce.number().int().min(0).max(65_535);
 const count = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+
+const minutes = z.coerce
+  .number()
+  .gt(0)
+  .max(24 * 60 * 30);
 
 const databaseUrl = z
   .string()
@@ -83,6 +89,9 @@ const Environment = z.object({
     .gt(0)
     .max(24 * 365)
     .default(72),
+  ALERT_WEBHOOK_URL: z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }).optional(),
+  ALERT_BACKLOG_MINUTES: minutes.default(10),
+  ALERT_SILENCE_MINUTES: minutes.optional(),
 });
 
 type Environment = z.output<typeof Environment>;
@@ -112,6 +121,14 @@ export type Config = Readonly<{
   mappingRules: MappingRules;
   ingestWaitMs: number;
   retryMaxAgeMs: number;
+  alerts: AlertSettings;
+}>;
+
+export type AlertSettings = Readonly<{
+  webhookUrl: string | null;
+  backlogMs: number;
+  /** null: no traffic is no alert. */
+  silenceMs: number | null;
 }>;
 
 export type IngestAuth = Readonly<{
@@ -194,6 +211,11 @@ export function readConfig(variables: Record<string, string | undefined>): Confi
     mappingRules,
     ingestWaitMs: env.INGEST_WAIT_MS,
     retryMaxAgeMs: env.RETRY_MAX_AGE_HOURS * hourMs,
+    alerts: Object.freeze({
+      webhookUrl: env.ALERT_WEBHOOK_URL ?? null,
+      backlogMs: env.ALERT_BACKLOG_MINUTES * minuteMs,
+      silenceMs: env.ALERT_SILENCE_MINUTES === undefined ? null : env.ALERT_SILENCE_MINUTES * minuteMs,
+    }),
   });
 }
 

@@ -66,9 +66,22 @@ export function createMetrics(read: () => Promise<Readings>) {
     registers,
   });
 
+  const alertFiring = new Gauge({
+    name: 'signal_intercom_alert_firing',
+    help: '1 while the alert fires, 0 once it is resolved',
+    labelNames: ['alert', 'installation', 'reason'],
+    registers,
+  });
+  const alertWebhook = new Counter({
+    name: 'signal_intercom_alert_webhook_total',
+    help: 'Alerts brought to ALERT_WEBHOOK_URL, by outcome',
+    labelNames: ['outcome'],
+    registers,
+  });
+
   /** Gauges are read when somebody asks, so that they are never older than the scrape. */
   async function render(): Promise<string> {
-    const { stats, hold, limit, used, nowMs } = await read();
+    const { stats, hold, limit, used, alerts, nowMs } = await read();
     if (stats) {
       for (const state of ['accepted', 'delivered', 'filtered', 'dead', 'queued'] as const)
         ledger.set({ state }, stats[state]);
@@ -79,12 +92,24 @@ export function createMetrics(read: () => Promise<Readings>) {
     }
     held.reset();
     if (hold !== null) held.set({ reason: hold }, 1);
+    alertFiring.reset();
+    for (const { alert, installation, reason, isFiring } of alerts)
+      alertFiring.set({ alert, installation: installation ?? '', reason: reason ?? '' }, Number(isFiring));
     if (limit !== null) quota.set({ kind: 'limit' }, limit);
     quota.set({ kind: 'used' }, used);
     return registry.metrics();
   }
 
-  return { ingest, attempts, calls, attemptSeconds, delaySeconds, render, contentType: registry.contentType };
+  return {
+    ingest,
+    attempts,
+    calls,
+    attemptSeconds,
+    delaySeconds,
+    alertWebhook,
+    render,
+    contentType: registry.contentType,
+  };
 }
 
 export type Readings = {
@@ -102,5 +127,6 @@ export type Readings = {
   hold: string | null;
   limit: number | null;
   used: number;
+  alerts: { alert: string; installation: string | null; reason: string | null; isFiring: boolean }[];
   nowMs: number;
 };

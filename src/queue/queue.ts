@@ -202,7 +202,7 @@ export type QueueStats = {
   leased: number;
   /** Anonymous visitors whose events wait for a login. */
   held: number;
-  /** Receipt of the oldest queued event, Unix ms. */
+  /** Receipt of the oldest queued event that waits for no login, Unix ms. */
   oldestQueuedAtMs: number | null;
 };
 

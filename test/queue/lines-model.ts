@@ -159,6 +159,8 @@ export function createLinesModel() {
     restart,
     people,
     isLeased,
+    /** The first job that waits for no login. */
+    oldest: (): number | undefined => jobs.find(({ person }) => !isVisitor(person))?.seq,
     line: (person: string): number[] => lineOf(person).map(({ seq }) => seq),
     judgeTaken,
     judgeCounts,

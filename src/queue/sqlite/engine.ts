@@ -26,6 +26,8 @@ export type SqliteOptions = {
   onHealth?: (health: ReturnType<Queue['health']>) => void;
 };
 
+const reasonOf = (health: ReturnType<Queue['health']>): string => (health.ok ? '' : health.reason);
+
 type Waiting = { op: Op; weight: number; resolve(value: never): void; reject(error: Error): void };
 
 const groupEvents = 1024;
@@ -89,8 +91,9 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
   }
 
   function setHealth(next: typeof health): void {
+    const isSame = next.ok === health.ok && reasonOf(next) === reasonOf(health);
     health = next;
-    options.onHealth?.(next);
+    if (!isSame) options.onHealth?.(next);
   }
 
   function broken(which: Worker, reason: string): void {

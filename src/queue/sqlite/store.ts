@@ -41,7 +41,8 @@ export function openStore(db: Database, options: StoreOptions) {
 
   function stats(): QueueStats {
     const { jobs, people: count, waiting, leased, held } = lanes.counts();
-    const oldest = sql.oldestQueued.get()?.received_at;
+    const first = held > 0 ? lanes.oldest() : Number(sql.firstJob.get()?.seq ?? Infinity);
+    const oldest = first === Infinity ? null : sql.receivedAt.get(first)?.received_at;
     return {
       ...transaction.totals(),
       queued: jobs,
