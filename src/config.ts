@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { type MappingRules, noRules, parseMappingRules } from './intercom/mapping-rules.ts';
 
 /** Intercom's API hosts by region (developers.intercom.com, REST API, "Regional hosting"). */
-const regionUrls = {
+export const regionUrls = {
   us: 'https://api.intercom.io',
   eu: 'https://api.eu.intercom.io',
   au: 'https://api.au.intercom.io',
@@ -94,6 +94,8 @@ const Environment = z.object({
   ALERT_SILENCE_MINUTES: minutes.optional(),
 });
 
+export const variableNames: readonly string[] = Object.keys(Environment.shape);
+
 type Environment = z.output<typeof Environment>;
 
 export type Config = Readonly<{
@@ -156,7 +158,7 @@ export async function loadConfig(app: FastifyInstance): Promise<Config> {
     dotenv: true,
     schema: {
       type: 'object',
-      properties: Object.fromEntries(Object.keys(Environment.shape).map((name) => [name, { type: 'string' }])),
+      properties: Object.fromEntries(variableNames.map((name) => [name, { type: 'string' }])),
     },
   });
   await app.after();

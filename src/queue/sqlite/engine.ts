@@ -26,8 +26,6 @@ export type SqliteOptions = {
   onHealth?: (health: ReturnType<Queue['health']>) => void;
 };
 
-const reasonOf = (health: ReturnType<Queue['health']>): string => (health.ok ? '' : health.reason);
-
 type Waiting = { op: Op; weight: number; resolve(value: never): void; reject(error: Error): void };
 
 const groupEvents = 1024;
@@ -280,3 +278,5 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
     return number === String(generation) ? own : undefined;
   }
 }
+
+const reasonOf = (health: ReturnType<Queue['health']>): string => (health.ok ? '' : health.reason);
