@@ -30,6 +30,8 @@ RUN mkdir /data && chown 1000:1000 /data
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY package.json openapi.yaml LICENSE* ./
+# `docker run … signal-intercom doctor` says what is wrong, and how to mend it.
+RUN chmod +x dist/doctor.js && ln -s /app/dist/doctor.js /usr/local/bin/doctor
 # By number, so that Kubernetes' runAsNonRoot can tell. The code stays root's: the service writes to /data alone.
 USER 1000:1000
 VOLUME /data

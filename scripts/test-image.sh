@@ -209,6 +209,12 @@ answer=$(send_event)
 [ "$answer" = '200 delivered' ] || fail "an event was answered $answer, not 200 delivered"
 passed 'an event is delivered to the simulator in the same image'
 
+examined=$("$engine" run --rm --network "container:$name-intercom" "${locked[@]}" --volume "$name-data:/data" \
+  --env INTERCOM_ACCESS_TOKEN=demo-token --env INTERCOM_REGION=us --env INTERCOM_API_URL=http://127.0.0.1:8090 "$image" doctor) ||
+  fail "the doctor finds a fault beside a running service: $examined"
+[[ $examined == *'accepted by the workspace'* ]] || fail "the doctor did not examine the workspace: $examined"
+passed 'doctor examines the service while it runs'
+
 started=$SECONDS
 "$engine" stop --time 12 "$name-service" >/dev/null
 code=$("$engine" inspect --format '{{.State.ExitCode}}' "$name-service")

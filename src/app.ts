@@ -2,6 +2,8 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { Logger } from 'pino';
+import type { InstallationSnapshot } from './alerts/causes.ts';
+import { openAlerts } from './alerts/open.ts';
 import { apiUrlOf, type Config } from './config.ts';
 import { createActivity } from './console/activity.ts';
 import { createAdminGuard, loadAdminToken } from './console/admin-token.ts';
@@ -9,8 +11,10 @@ import { eventRoutes } from './console/event-routes.ts';
 import { eventStreamRoute } from './console/event-stream.ts';
 import { createLive } from './console/live.ts';
 import { overviewRoute } from './console/overview.ts';
+import { explain } from './console/reasons.ts';
 import { openDelivery, tryOut } from './delivery.ts';
 import type { AttemptReport } from './dispatch/dispatcher.ts';
+import type { GateState } from './dispatch/gate.ts';
 import { createSettlements } from './dispatch/settlements.ts';
 import { healthRoutes } from './health.ts';
 import { createAuthenticator } from './ingest/auth.ts';
@@ -21,6 +25,7 @@ import { openInstallations } from './installations/registry.ts';
 import { managementRoutes, sendError } from './installations/routes.ts';
 import { loadVault } from './installations/vault.ts';
 import { noRules, ruleFor } from './intercom/mapping-rules.ts';
+import { holdTexts } from './intercom/preflight.ts';
 import { savingsOf } from './intercom/savings.ts';
 import { createMetrics } from './metrics.ts';
 import { sendProblem } from './problem.ts';
@@ -60,8 +65,26 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
       hold: holdOf(settings.enabled, delivery.gate())?.reason ?? null,
       quota: delivery.quota(),
     })),
+    alerts: alerts.causes(),
     nowMs: Date.now(),
   }));
+  const acceptedBy = new Map<string, number>();
+  const alerts = openAlerts({
+    settings: config.alerts,
+    path: `${config.databasePath}.alerts`,
+    log,
+    async look() {
+      const found = installations.list().map(async ({ id, settings, delivery }) => ({
+        id,
+        gate: gateSnapshot(delivery.gate()),
+        isPaused: !settings.enabled,
+        flow: await flowOf(id),
+      }));
+      return { atMs: Date.now(), installations: await Promise.all(found), store: queue.health() };
+    },
+    explainDead: explain,
+    onWebhook: (outcome) => metrics.alertWebhook.inc({ outcome }),
+  });
   const installations = await openInstallations({
     queue,
     vault: loadVault(config.encryptionKeys, config.databasePath),
@@ -89,6 +112,11 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   queue.onDue(installations.wake);
   installations.wake(null);
 
+  async function flowOf(id: string): Promise<InstallationSnapshot['flow']> {
+    const stats = queue.health().ok ? await queue.stats(id).catch(() => null) : null;
+    return stats && { ...stats, accepted: acceptedBy.get(id) ?? 0 };
+  }
+
   /** Why an installation's events wait, as /ingest tells it. */
   function holdReason(id: string): string | null {
     const found = installations.get(id);
@@ -108,6 +136,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     metrics.attempts.inc({ type: step.type, outcome, reason: reason ?? '' });
     metrics.attemptSeconds.observe(step.ms / 1000);
     for (const call of step.exchange.calls) metrics.calls.inc({ status: call.status ?? 'none' });
+    if (outcome === 'dead') alerts.died(lease.installation, reason ?? 'unknown', step.jobs.length);
     if (outcome === 'delivered')
       for (const job of step.jobs) metrics.delaySeconds.observe((Date.now() - job.receivedAtMs) / 1000);
     const level = outcome === 'delivered' || outcome === 'filtered' ? 'info' : 'warn';
@@ -197,6 +226,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
       );
     },
     onKept: (events, receipts) => {
+      for (const { installation } of events) acceptedBy.set(installation, (acceptedBy.get(installation) ?? 0) + 1);
       activity.kept(receipts);
       live.accepted(events, receipts);
     },
@@ -257,6 +287,8 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     openapi: () => readFileSync(new URL('../openapi.yaml', import.meta.url), 'utf8'),
   });
 
+  alerts.start();
+
   let stopping: Promise<void> | undefined;
   /** A connection that was busy when the closing began is idle once it is answered, and would be kept alive for a minute. */
   async function closeHttp(): Promise<void> {
@@ -269,6 +301,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     live.close();
     settlements.close(); // who waits for a delivery gets the 202 now
     await Promise.all([closeHttp(), installations.stop(graceMs)]);
+    await alerts.stop();
     await queue.close();
   }
 
@@ -278,6 +311,19 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
       stopping ??= shutDown(graceMs);
       return stopping;
     },
+  };
+}
+
+function gateSnapshot(state: GateState): InstallationSnapshot['gate'] {
+  if (state.open) return { kind: 'open' };
+  const { reason, message, remedy } = state;
+  if (reason === 'starting') return { kind: 'unknown' };
+  return {
+    kind: 'held',
+    reason,
+    message,
+    remedy,
+    mendsItself: !(reason in holdTexts || reason === 'token_unreadable'),
   };
 }
 

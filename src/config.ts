@@ -6,13 +6,14 @@ import { readKey } from './installations/vault.ts';
 import { type MappingRules, noRules, parseMappingRules } from './intercom/mapping-rules.ts';
 
 /** Intercom's API hosts by region (developers.intercom.com, REST API, "Regional hosting"). */
-const regionUrls = {
+export const regionUrls = {
   us: 'https://api.intercom.io',
   eu: 'https://api.eu.intercom.io',
   au: 'https://api.au.intercom.io',
 } as const;
 
-const hourMs = 3_600_000;
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
 
 export type Region = keyof typeof regionUrls;
 
@@ -24,6 +25,11 @@ const list = z.string().transform((text) =>
 );
 const port = z.coerce.number().int().min(0).max(65_535);
 const count = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+
+const minutes = z.coerce
+  .number()
+  .gt(0)
+  .max(24 * 60 * 30);
 
 const databaseUrl = z
   .string()
@@ -91,7 +97,12 @@ const Environment = z.object({
     .gt(0)
     .max(24 * 365)
     .default(72),
+  ALERT_WEBHOOK_URL: z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }).optional(),
+  ALERT_BACKLOG_MINUTES: minutes.default(10),
+  ALERT_SILENCE_MINUTES: minutes.optional(),
 });
+
+export const variableNames: readonly string[] = Object.keys(Environment.shape);
 
 type Environment = z.output<typeof Environment>;
 
@@ -124,6 +135,14 @@ export type Config = Readonly<{
   mappingRules: MappingRules;
   ingestWaitMs: number;
   retryMaxAgeMs: number;
+  alerts: AlertSettings;
+}>;
+
+export type AlertSettings = Readonly<{
+  webhookUrl: string | null;
+  backlogMs: number;
+  /** null: no traffic is no alert. */
+  silenceMs: number | null;
 }>;
 
 export type IngestAuth = Readonly<{
@@ -151,7 +170,7 @@ export async function loadConfig(app: FastifyInstance): Promise<Config> {
     dotenv: true,
     schema: {
       type: 'object',
-      properties: Object.fromEntries(Object.keys(Environment.shape).map((name) => [name, { type: 'string' }])),
+      properties: Object.fromEntries(variableNames.map((name) => [name, { type: 'string' }])),
     },
   });
   await app.after();
@@ -208,6 +227,11 @@ export function readConfig(variables: Record<string, string | undefined>): Confi
     mappingRules,
     ingestWaitMs: env.INGEST_WAIT_MS,
     retryMaxAgeMs: env.RETRY_MAX_AGE_HOURS * hourMs,
+    alerts: Object.freeze({
+      webhookUrl: env.ALERT_WEBHOOK_URL ?? null,
+      backlogMs: env.ALERT_BACKLOG_MINUTES * minuteMs,
+      silenceMs: env.ALERT_SILENCE_MINUTES === undefined ? null : env.ALERT_SILENCE_MINUTES * minuteMs,
+    }),
   });
 }
 

@@ -66,9 +66,22 @@ export function createMetrics(read: () => Promise<Readings>) {
     registers,
   });
 
+  const alertFiring = new Gauge({
+    name: 'signal_intercom_alert_firing',
+    help: '1 while the alert fires, 0 once it is resolved',
+    labelNames: ['alert', 'installation', 'reason'],
+    registers,
+  });
+  const alertWebhook = new Counter({
+    name: 'signal_intercom_alert_webhook_total',
+    help: 'Alerts brought to ALERT_WEBHOOK_URL, by outcome',
+    labelNames: ['outcome'],
+    registers,
+  });
+
   /** Gauges are read when somebody asks, so that they are never older than the scrape. */
   async function render(): Promise<string> {
-    const { stats, installations, nowMs } = await read();
+    const { stats, installations, alerts, nowMs } = await read();
     if (stats) {
       for (const state of ['accepted', 'delivered', 'filtered', 'dead', 'queued'] as const)
         ledger.set({ state }, stats[state]);
@@ -84,10 +97,22 @@ export function createMetrics(read: () => Promise<Readings>) {
       if (window.limit !== null) quota.set({ installation, kind: 'limit' }, window.limit);
       quota.set({ installation, kind: 'used' }, window.used);
     }
+    alertFiring.reset();
+    for (const { alert, installation, reason, isFiring } of alerts)
+      alertFiring.set({ alert, installation: installation ?? '', reason: reason ?? '' }, Number(isFiring));
     return registry.metrics();
   }
 
-  return { ingest, attempts, calls, attemptSeconds, delaySeconds, render, contentType: registry.contentType };
+  return {
+    ingest,
+    attempts,
+    calls,
+    attemptSeconds,
+    delaySeconds,
+    alertWebhook,
+    render,
+    contentType: registry.contentType,
+  };
 }
 
 export type Readings = {
@@ -103,5 +128,6 @@ export type Readings = {
     oldestQueuedAtMs: number | null;
   } | null;
   installations: { id: string; hold: string | null; quota: { limit: number | null; used: number } }[];
+  alerts: { alert: string; installation: string | null; reason: string | null; isFiring: boolean }[];
   nowMs: number;
 };

@@ -14,6 +14,8 @@ t.test('every problem is told at once, by the name of its variable and never by 
     INGEST_BASIC: 'no-colon',
     DATABASE_URL: 'mysql://x',
     MAPPING_FILE: '/nowhere/rules.yaml',
+    ALERT_WEBHOOK_URL: 'ftp://chat.example/hook-secret',
+    ALERT_BACKLOG_MINUTES: '0',
   });
   for (const name of [
     'INTERCOM_ACCESS_TOKEN',
@@ -22,6 +24,8 @@ t.test('every problem is told at once, by the name of its variable and never by 
     'CONSENT_CATEGORY',
     'INGEST_BASIC',
     'DATABASE_URL',
+    'ALERT_WEBHOOK_URL',
+    'ALERT_BACKLOG_MINUTES',
   ]) {
     t.ok(
       error.problems.some((problem) => problem.startsWith(name)),
@@ -30,6 +34,7 @@ t.test('every problem is told at once, by the name of its variable and never by 
   }
   t.notMatch(error.message, secret);
   t.notMatch(error.message, 'no-colon');
+  t.notMatch(error.message, 'hook-secret');
 });
 
 t.test('an empty variable counts as unset, and the defaults are those of the contract', async (t) => {

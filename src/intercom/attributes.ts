@@ -71,13 +71,8 @@ export function createAttributes(
     const verdict = await call({ method: 'GET', path: `/data_attributes?model=${model}` });
     readAtMs = now();
     refusedNames.clear();
-    const list = AttributeList.safeParse(verdict.kind === 'done' ? verdict.body : undefined);
-    if (!list.success) return;
-    known = new Set(
-      list.data.data
-        .filter((one) => one.custom !== false && !one.archived && one.api_writable !== false)
-        .map(({ name }) => name),
-    );
+    const names = verdict.kind === 'done' ? writableNames(verdict.body) : undefined;
+    if (names) known = names;
   }
 
   return {
@@ -88,6 +83,17 @@ export function createAttributes(
     },
     read,
   };
+}
+
+/** What an answer of `GET /data_attributes` allows to be written; undefined where it is none. */
+export function writableNames(body: unknown): Set<string> | undefined {
+  const list = AttributeList.safeParse(body);
+  if (!list.success) return undefined;
+  return new Set(
+    list.data.data
+      .filter((one) => one.custom !== false && !one.archived && one.api_writable !== false)
+      .map(({ name }) => name),
+  );
 }
 
 export function unknownAttribute(model: 'contact' | 'company', field: string) {

@@ -43,7 +43,8 @@ export type Queue = {
   summaries(ids: string[], text?: string): Promise<EventSummary[]>;
   /** The states of events by id; an unknown id is left out. */
   states(ids: string[]): Promise<Map<string, EventState>>;
-  stats(): Promise<QueueStats>;
+  /** Of an installation alone, but for the totals since the database was made, which are of all. */
+  stats(installation?: string): Promise<QueueStats>;
   /** Events queued as of the last write, of one installation or of all; costs nothing. */
   depth(installation?: string): number;
   /** What is stored of each installation; opaque to the queue. */
@@ -218,7 +219,7 @@ export type QueueStats = {
   leased: number;
   /** Anonymous visitors whose events wait for a login. */
   held: number;
-  /** Receipt of the oldest queued event, Unix ms. */
+  /** Receipt of the oldest queued event that waits for no login, Unix ms. */
   oldestQueuedAtMs: number | null;
 };
 

@@ -133,6 +133,8 @@ export function createLinesModel() {
     people,
     isLeased,
     dueLine,
+    /** The first job that waits for no login. */
+    oldest: (): number | undefined => jobs.find(({ person }) => !isVisitor(person))?.seq,
     line: (person: string): number[] => lineOf(person).map(({ seq }) => seq),
     judgeTaken,
     judgeCounts,

@@ -264,6 +264,7 @@ export function createQueueModel(options: { holdAnonymous: boolean }) {
   function judgeStats(stats: QueueStats, nowMs: number): void {
     const count = (status: string): number => accepted.filter(({ state }) => state.status === status).length;
     const { delivered, filtered, dead, queued, people, waiting, leased, held, oldestQueuedAtMs } = stats;
+    const oldest = lines.oldest();
     assert.deepEqual(
       { accepted: stats.accepted, delivered, filtered, dead, queued, oldestQueuedAtMs },
       {
@@ -272,7 +273,7 @@ export function createQueueModel(options: { holdAnonymous: boolean }) {
         filtered: count('filtered'),
         dead: count('dead'),
         queued: count('queued'),
-        oldestQueuedAtMs: accepted.find(({ state }) => state.status === 'queued')?.event.receivedAtMs ?? null,
+        oldestQueuedAtMs: oldest === undefined ? null : accepted[oldest]!.event.receivedAtMs,
       },
     );
     lines.judgeCounts({ jobs: queued, people, waiting, leased, held }, nowMs);

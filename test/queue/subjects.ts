@@ -103,7 +103,7 @@ export const openStoreSubject: OpenSubject = async (folder, { holdAnonymous }) =
     record: async (installation, key) => store.record(`${installation}/${key}`),
     states: async (ids) => new Map(store.states(ids)),
     detail: async (id) => store.detail(id),
-    stats: async () => store.stats(),
+    stats: async (installation) => store.stats(installation ?? null),
   };
 
   async function transact(calls: Call[]): Promise<unknown[]> {

@@ -89,8 +89,9 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
   }
 
   function setHealth(next: typeof health): void {
+    const isSame = next.ok === health.ok && reasonOf(next) === reasonOf(health);
     health = next;
-    options.onHealth?.(next);
+    if (!isSame) options.onHealth?.(next);
   }
 
   function broken(which: Worker, reason: string): void {
@@ -251,7 +252,7 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
     async states(ids) {
       return new Map(await ask({ kind: 'states', ids }));
     },
-    stats: () => ask({ kind: 'stats' }),
+    stats: (installation) => ask({ kind: 'stats', installation: installation ?? null }),
     health: () => health,
     depth(installation) {
       if (installation !== undefined) return depths.get(installation) ?? 0;
@@ -289,3 +290,5 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
     return number === String(generation) ? own : undefined;
   }
 }
+
+const reasonOf = (health: ReturnType<Queue['health']>): string => (health.ok ? '' : health.reason);

@@ -10,6 +10,8 @@ export type LaneSets = {
   counts(): ReturnType<Lanes['counts']>;
   /** What each installation has queued, and how many of its people are due. */
   queues(): { installation: string; queued: number; ready: number }[];
+  /** The first job that waits for no login, of one installation or of all; Infinity when there is none. */
+  oldest(installation: string | null): number;
   /** When the next waiting lane of any becomes due; Infinity when none waits. */
   nextDueAtMs(): number;
 };
@@ -42,6 +44,10 @@ export function createLaneSets(): LaneSets {
       }
       return sum;
     },
+    oldest: (installation) =>
+      installation
+        ? within(installation).oldest()
+        : Math.min(Infinity, ...[...sets.values()].map((lanes) => lanes.oldest())),
     queues: () =>
       [...sets].map(([installation, lanes]) => ({ installation, queued: lanes.counts().jobs, ready: lanes.ready() })),
     nextDueAtMs: () => Math.min(Infinity, ...[...sets.values()].map((lanes) => lanes.nextDueAtMs())),

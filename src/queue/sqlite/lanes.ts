@@ -37,6 +37,8 @@ export type Lanes = {
   /** When the next waiting lane becomes due; Infinity when none waits. */
   nextDueAtMs(): number;
   ready(): number;
+  /** The first of all jobs that wait for no login; Infinity when there is none. Walks all lanes. */
+  oldest(): number;
   counts(): { jobs: number; people: number; waiting: number; leased: number; held: number };
 };
 
@@ -208,6 +210,16 @@ export function createLanes(): Lanes {
     return Infinity;
   }
 
+  function oldest(): number {
+    let first = Infinity;
+    for (let lane = 0; lane < laneTop; lane += 1) {
+      if (state[lane] === free || state[lane] === held) continue;
+      const seq = lines.first(lane);
+      if (seq !== none && seq < first) first = seq;
+    }
+    return first;
+  }
+
   // The ready line.
 
   function pushReady(lane: number): void {
@@ -294,6 +306,7 @@ export function createLanes(): Lanes {
     has: (person) => find(person) !== none,
     nextDueAtMs,
     ready: () => readyCount,
+    oldest,
     counts: () => ({
       jobs: lines.total(),
       people: table.size(),

@@ -38,7 +38,7 @@ export type Op =
   | { kind: 'detail'; id: string }
   | { kind: 'summaries'; ids: string[]; text: string | undefined }
   | { kind: 'states'; ids: string[] }
-  | { kind: 'stats' };
+  | { kind: 'stats'; installation: string | null };
 
 export type Results = {
   enqueue: Receipt[];

@@ -71,6 +71,7 @@ export function statements(db: Database) {
       "UPDATE total SET n = max(n, (SELECT coalesce(max(seq), 0) FROM event)) WHERE name = 'last_seq'",
     ),
     touch: db.prepare("UPDATE total SET n = n WHERE name = 'accepted'"),
-    oldestQueued: db.prepare('SELECT received_at FROM event WHERE seq = (SELECT min(seq) FROM job)'),
+    firstJob: db.prepare('SELECT min(seq) AS seq FROM job'),
+    receivedAt: db.prepare('SELECT received_at FROM event WHERE seq = ?'),
   };
 }

@@ -40,9 +40,18 @@ export function openStore(db: Database, options: StoreOptions) {
     after = seqs.at(-1)!;
   }
 
-  function stats(): QueueStats {
-    const { jobs, people: count, waiting, leased, held } = lanes.counts();
-    const oldest = sql.oldestQueued.get()?.received_at;
+  function stats(installation: string | null): QueueStats {
+    const {
+      jobs,
+      people: count,
+      waiting,
+      leased,
+      held,
+    } = installation ? lanes.in(installation).counts() : lanes.counts();
+    // The first job of all, unless it may be one that waits for a login, or another installation's: then all are walked.
+    const isAny = held === 0 && jobs === lanes.counts().jobs;
+    const first = isAny ? Number(sql.firstJob.get()?.seq ?? Infinity) : lanes.oldest(installation);
+    const oldest = first === Infinity ? null : sql.receivedAt.get(first)?.received_at;
     return {
       ...transaction.totals(),
       queued: jobs,

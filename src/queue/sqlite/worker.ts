@@ -140,7 +140,8 @@ function read(store: Store, op: Op): Results[Op['kind']] {
   if (op.kind === 'states') return store.states(op.ids);
   if (op.kind === 'installations') return store.installations();
   if (op.kind === 'audit') return store.audit(op);
-  return store.stats();
+  if (op.kind === 'stats') return store.stats(op.installation);
+  throw new Error(`${op.kind} is no read`);
 }
 
 function attempt(work: () => ReturnType<typeof read>): Result {
