@@ -5,10 +5,12 @@ import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import { createAdminGuard, loadAdminToken } from './console/admin-token.ts';
 import { eventRoutes } from './console/event-routes.ts';
-import { type AttemptReport, createDispatcher } from './dispatch/dispatcher.ts';
+import { type AttemptReport, createDispatcher, jobsEach } from './dispatch/dispatcher.ts';
 import { createGate, type Gate, type GateState } from './dispatch/gate.ts';
 import { createSettlements } from './dispatch/settlements.ts';
+import { explainRoutes } from './explain/route.ts';
 import { healthRoutes } from './health.ts';
+import type { AcceptOptions } from './ingest/accept.ts';
 import { createAuthenticator } from './ingest/auth.ts';
 import { createConsentPolicy } from './ingest/consent-policy.ts';
 import { ingestProblem, ingestRoutes } from './ingest/route.ts';
@@ -95,7 +97,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
       onSettled: settlements.announce,
       onAttempt: recordAttempt,
     });
-    return { limiter, client, gate, dispatcher, ending };
+    return { limiter, client, destination, gate, dispatcher, ending };
   }
 
   function announceHold(state: GateState & { open: false }): void {
@@ -184,15 +186,16 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     const detail = `${request.method} ${path} is no route of this service; /openapi.yaml lists them`;
     return sendProblem(reply, { status: 404, code: 'not_found', detail });
   });
+  const accept: AcceptOptions = {
+    consent,
+    anonymousEvents: config.anonymousEvents,
+    isDropped: (event) => ruleFor(config.mappingRules, event)?.drop === true,
+  };
   await http.register(ingestRoutes, {
     queue,
     settlements,
     authenticate: createAuthenticator(config.ingestAuth),
-    accept: {
-      consent,
-      anonymousEvents: config.anonymousEvents,
-      isDropped: (event) => ruleFor(config.mappingRules, event)?.drop === true,
-    },
+    accept,
     waitMs: config.ingestWaitMs,
     installation: () => (installation ? { id: defaultInstallation } : null),
     holdReason,
@@ -224,6 +227,20 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   await http.register(async (guarded) => {
     guarded.addHook('onRequest', createAdminGuard(admin.token));
     await guarded.register(eventRoutes, { queue });
+    await guarded.register(explainRoutes, {
+      queue,
+      accept,
+      jobsEach,
+      installation(id) {
+        if (!installation || id !== defaultInstallation) return null;
+        const state = installation.gate.state();
+        return {
+          id,
+          destination: installation.destination,
+          hold: state.open || state.reason === 'starting' ? null : state,
+        };
+      },
+    });
   });
   await http.register(healthRoutes, {
     queue,

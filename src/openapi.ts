@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { eventPaths } from './openapi/events.ts';
+import { explainPaths } from './openapi/explain.ts';
 import { healthPaths } from './openapi/health.ts';
 import { ingestComponents, ingestPath } from './openapi/ingest.ts';
 import { describeSchemas } from './openapi/schemas.ts';
@@ -23,7 +24,7 @@ export function describeApi(): object {
       { name: 'events', description: 'What became of each event; dead letters and their way back.' },
       { name: 'operations', description: 'For load balancers, monitoring and whoever integrates.' },
     ],
-    paths: { '/ingest': ingestPath, ...eventPaths, ...healthPaths },
+    paths: { '/ingest': ingestPath, ...eventPaths, ...explainPaths, ...healthPaths },
     components: { ...ingestComponents, schemas: describeSchemas() },
   };
 }

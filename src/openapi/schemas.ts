@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { EventList, EventStory, KeptEvent, RedriveAnswer } from '../console/event-answers.ts';
 import { RedriveQuery } from '../console/event-routes.ts';
+import { ExplainedCall, ExplainedEvent, ExplainedWarning, Explanation } from '../explain/answer.ts';
 import { Liveness, Readiness, ReadinessPart } from '../health.ts';
 import { EventAnswer, IngestAnswer, IngestProblem } from '../ingest/answer.ts';
 import { WireEvent } from '../ingest/event.ts';
@@ -20,6 +21,10 @@ const described = [
   EventStory,
   RedriveQuery,
   RedriveAnswer,
+  Explanation,
+  ExplainedEvent,
+  ExplainedCall,
+  ExplainedWarning,
 ];
 
 /** The components, written by zod itself from the schemas that validate. */

@@ -220,6 +220,7 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
       }
       return asked;
     },
+    preview: (events) => ask({ kind: 'preview', events }),
     async lease({ people, jobsEach }) {
       const mine = generation;
       const leases = await ask({ kind: 'lease', people, jobsEach });

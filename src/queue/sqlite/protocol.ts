@@ -6,6 +6,7 @@ import type {
   EventState,
   Lease,
   NewEvent,
+  Preview,
   Progress,
   QueueStats,
   Receipt,
@@ -21,6 +22,7 @@ export type Op =
   | { kind: 'redrive'; ids: string[] }
   /** Writes something of no meaning, to learn whether the disk takes it again. */
   | { kind: 'probe' }
+  | { kind: 'preview'; events: NewEvent[] }
   | { kind: 'lease'; people: number; jobsEach: number }
   | { kind: 'record'; key: string }
   | { kind: 'find'; filter: EventFilter; limit: number; below: number }
@@ -34,6 +36,7 @@ export type Results = {
   release: undefined;
   redrive: number;
   probe: undefined;
+  preview: Preview;
   lease: Lease[];
   record: string | null;
   find: FoundPage;

@@ -128,7 +128,8 @@ function write(store: Store, op: Op): Results['enqueue' | 'redrive' | 'settle'] 
   return undefined;
 }
 
-function read(store: Store, op: Op): Results['lease' | 'record' | 'find' | 'detail' | 'states' | 'stats'] {
+function read(store: Store, op: Op): Results['preview' | 'lease' | 'record' | 'find' | 'detail' | 'states' | 'stats'] {
+  if (op.kind === 'preview') return store.preview(op.events);
   if (op.kind === 'lease') return store.lease(Date.now(), op);
   if (op.kind === 'record') return store.record(op.key);
   if (op.kind === 'find') return store.find(op.filter, op.limit, op.below);
