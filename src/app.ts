@@ -13,10 +13,12 @@ import { createLive } from './console/live.ts';
 import { overviewRoute } from './console/overview.ts';
 import { explain } from './console/reasons.ts';
 import { openDelivery, tryOut } from './delivery.ts';
-import type { AttemptReport } from './dispatch/dispatcher.ts';
+import { type AttemptReport, jobsEach } from './dispatch/dispatcher.ts';
 import type { GateState } from './dispatch/gate.ts';
 import { createSettlements } from './dispatch/settlements.ts';
+import { explainRoutes } from './explain/route.ts';
 import { healthRoutes } from './health.ts';
+import type { AcceptOptions } from './ingest/accept.ts';
 import { createAuthenticator } from './ingest/auth.ts';
 import { createConsentPolicy } from './ingest/consent-policy.ts';
 import { ingestProblem, ingestRoutes } from './ingest/route.ts';
@@ -203,15 +205,16 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     const detail = `${request.method} ${path} is no route of this service; /openapi.yaml lists them`;
     return sendProblem(reply, { status: 404, code: 'not_found', detail });
   });
+  const accept: AcceptOptions = {
+    consent,
+    anonymousEvents: config.anonymousEvents,
+    isDropped: (event) => ruleFor(config.mappingRules, event)?.drop === true,
+  };
   await http.register(ingestRoutes, {
     queue,
     settlements,
     authenticate: createAuthenticator(config.ingestAuth),
-    accept: {
-      consent,
-      anonymousEvents: config.anonymousEvents,
-      isDropped: (event) => ruleFor(config.mappingRules, event)?.drop === true,
-    },
+    accept,
     waitMs: config.ingestWaitMs,
     installation: (id) => (id === undefined ? installations.forIngest() : installations.get(id))?.id ?? null,
     hasSeveral: () => installations.list().length > 0,
@@ -256,6 +259,17 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     guarded.addHook('onRequest', refuse);
     await guarded.register(eventRoutes, { queue, live });
     await guarded.register(eventStreamRoute, { live });
+    await guarded.register(explainRoutes, {
+      queue,
+      accept,
+      jobsEach,
+      installation(id) {
+        const found = id === undefined ? installations.forIngest() : installations.get(id);
+        if (!found) return null;
+        const { destination } = found.delivery;
+        return { id: found.id, destination, hold: holdOf(found.settings.enabled, found.delivery.gate()) };
+      },
+    });
     await guarded.register(overviewRoute, {
       queue,
       activity,

@@ -3,7 +3,7 @@ import type { Config, Region } from './config.ts';
 import { type AttemptReport, createDispatcher, type DispatcherOptions } from './dispatch/dispatcher.ts';
 import { createGate, type Gate, type GateState } from './dispatch/gate.ts';
 import { createIntercomClient, type IntercomTarget } from './intercom/client.ts';
-import { createDestination } from './intercom/destination.ts';
+import { createDestination, type Destination } from './intercom/destination.ts';
 import { checkInstallation, holdTexts, type Preflight } from './intercom/preflight.ts';
 import { createRateLimiter, type RateLimiter } from './intercom/rate-limiter.ts';
 import type { EventState, Queue } from './queue/queue.ts';
@@ -12,6 +12,8 @@ import type { EventState, Queue } from './queue/queue.ts';
 export type Delivery = {
   gate(): GateState;
   quota(): ReturnType<RateLimiter['state']>;
+  /** Where its events go; for who asks what would be sent. */
+  destination: Pick<Destination, 'rehearse'>;
   /** Whose workspace it is, once Intercom has told. */
   workspace(): Workspace | null;
   isPaused(): boolean;
@@ -106,6 +108,7 @@ export function openDelivery(options: DeliveryOptions): Delivery {
   return {
     gate: gate.state,
     quota: limiter.state,
+    destination,
     workspace: () => workspace,
     isPaused: () => isPaused,
     pause() {

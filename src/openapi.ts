@@ -1,4 +1,5 @@
 import { eventPaths } from './openapi/events.ts';
+import { explainPaths } from './openapi/explain.ts';
 import { healthPaths } from './openapi/health.ts';
 import { addressedIngestPath, ingestComponents, ingestPath } from './openapi/ingest.ts';
 import { managementPaths } from './openapi/management.ts';
@@ -30,6 +31,7 @@ export function describeApi(): object {
       '/ingest/{installation}': addressedIngestPath,
       ...eventPaths,
       ...watchingPaths,
+      ...explainPaths,
       ...managementPaths,
       ...healthPaths,
     },

@@ -42,7 +42,7 @@ export type AttemptReport = {
 };
 
 /** Long enough that identifies in a row become one call, short enough that a person gives the slot back. */
-const jobsEach = 50;
+export const jobsEach = 50;
 const storeAgainAfterMs = 1000;
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {

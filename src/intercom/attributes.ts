@@ -13,7 +13,13 @@ export type Attributes = {
   refused(name: string): void;
   /** Reads the list anew. */
   read(call: Conversation['call']): Promise<void>;
+  /** As last read; undefined when it never could be. */
+  names(): string[] | undefined;
+  /** One that knows the same, and whose further learning changes nothing here. */
+  copy(): Attributes;
 };
+
+type Known = { names: Set<string> | undefined; readAtMs: number; refused: Set<string> };
 
 const AttributeList = z.object({
   data: z.array(
@@ -33,11 +39,12 @@ export function createAttributes(
   model: 'contact' | 'company',
   options: { createAttributes: boolean },
   now: () => number = Date.now,
+  from: Known = { names: undefined, readAtMs: -Infinity, refused: new Set() },
 ): Attributes {
-  let known: Set<string> | undefined;
-  let readAtMs = -Infinity;
+  let known = from.names;
+  let { readAtMs } = from;
   let reading: Promise<void> | undefined;
-  const refusedNames = new Set<string>();
+  const refusedNames = from.refused;
 
   async function writable(wanted: Record<string, Scalar>, conversation: Conversation): Promise<Record<string, Scalar>> {
     const names = Object.keys(wanted);
@@ -82,6 +89,11 @@ export function createAttributes(
       readAtMs = -Infinity;
     },
     read,
+    names: () => known && [...known],
+    copy() {
+      const same = { names: known && new Set(known), readAtMs, refused: new Set(refusedNames) };
+      return createAttributes(model, options, now, same);
+    },
   };
 }
 

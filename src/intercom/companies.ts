@@ -105,4 +105,10 @@ export function createCompanies(options: { identity: ReturnType<typeof createIde
   return { deliver };
 }
 
-const keyOf = (company: Company): string => `company:${company.companyId}`;
+/** Under which key a company's record is shared. */
+export const companyKey = (companyId: string): string => `company:${companyId}`;
+const keyOf = ({ companyId }: Company): string => companyKey(companyId);
+
+export function companyIdIn(record: string): string {
+  return CompanyRecord.parse(JSON.parse(record)).intercomId;
+}

@@ -1,5 +1,5 @@
 import type { SignalEvent } from '../ingest/event.ts';
-import { createAttributes } from './attributes.ts';
+import { type Attributes, createAttributes } from './attributes.ts';
 import { type IntercomClient, NotSent, type Patience } from './client.ts';
 import { createCompanies } from './companies.ts';
 import { forgetTargets, openRecord } from './contact-record.ts';
@@ -8,6 +8,7 @@ import { createEventNames } from './event-names.ts';
 import { createIdentity } from './identity.ts';
 import type { MappingOptions } from './mapping.ts';
 import { judge, type Outcome } from './outcome.ts';
+import { createDryClient, type Surprise } from './rehearsal.ts';
 import { bug, planTasks, type Settled, type Task } from './tasks.ts';
 import { createTimeline } from './timeline.ts';
 
@@ -20,7 +21,14 @@ export type Destination = {
   deliver(work: Work, desk: Desk): AsyncGenerator<Step>;
   /** Reads what the workspace has beforehand, so that no event spends a call on it. */
   prepare(patience: Patience): Promise<void>;
+  /**
+   * One that says to nobody what this one would say to Intercom, and to which all goes well but for the one surprise.
+   * `laterMs`: as if it were so much later.
+   */
+  rehearse(options: Rehearsal): Pick<Destination, 'deliver' | 'rehearse'>;
 };
+
+export type Rehearsal = Pick<Desk, 'shared'> & { surprise?: Surprise; laterMs?: number };
 
 export type Work = {
   /** `user:…` or `email:…`. */
@@ -70,20 +78,28 @@ export type Step = {
 class Withdrawn extends NotSent {}
 class Interrupted extends NotSent {}
 
-export function createDestination(options: {
+export type DestinationOptions = {
   client: IntercomClient;
   mapping: MappingOptions;
   /** Make attributes that the workspace lacks, instead of leaving their traits out. */
   createAttributes: boolean;
   now?: () => number;
-}): Destination {
-  const { client, mapping } = options;
-  const attributes = {
+};
+
+type KnownAttributes = { contact: Attributes; company: Attributes };
+
+export function createDestination(options: DestinationOptions): Destination {
+  return openDestination(options, {
     contact: createAttributes('contact', options),
     company: createAttributes('company', options),
-  };
+  });
+}
+
+function openDestination(options: DestinationOptions, attributes: KnownAttributes): Destination {
+  const { client, mapping } = options;
+  const now = options.now ?? Date.now;
   const eventNames = createEventNames();
-  const identity = createIdentity({ attributes: attributes.contact, now: options.now ?? Date.now });
+  const identity = createIdentity({ attributes: attributes.contact, now });
   const companies = createCompanies({ identity, attributes: attributes.company });
   const timeline = createTimeline({ identity, eventNames });
 
@@ -138,7 +154,7 @@ export function createDestination(options: {
         }
         const { exchange, shared } = conversation.turn();
         if (error !== undefined) exchange.warnings.push({ code: 'bug', message: error });
-        if (!('outcome' in task)) exchange.warnings.push(...task.mapped.warnings);
+        exchange.warnings.push(...('outcome' in task ? (task.warnings ?? []) : task.mapped.warnings));
         yield {
           jobs,
           type,
@@ -170,7 +186,13 @@ export function createDestination(options: {
     }
   }
 
-  return { deliver, prepare };
+  function rehearse({ shared, surprise, laterMs = 0 }: Rehearsal): Destination {
+    const known = { contact: attributes.contact.copy(), company: attributes.company.copy() };
+    const dry = createDryClient({ attributes: (model) => known[model].names(), shared, surprise });
+    return openDestination({ ...options, client: dry, now: () => now() + laterMs }, known);
+  }
+
+  return { deliver, prepare, rehearse };
 }
 
 function isAllowed({ jobs, events }: Task, desk: Desk): boolean {

@@ -1,12 +1,12 @@
 import { parseEvent, type SignalEvent } from '../ingest/event.ts';
 import type { Desk, WorkJob } from './destination.ts';
-import { type Mapped, mapEvent, type MappingOptions } from './mapping.ts';
+import { type Mapped, mapEvent, type MappingOptions, type Warning } from './mapping.ts';
 import type { Outcome } from './outcome.ts';
 
 /** What one step is to bring to Intercom; several jobs where identifies in a row were merged. */
 export type Task = { jobs: WorkJob[]; events: SignalEvent[]; type: string; mapped: Mapped };
 /** Jobs that end without anything being sent. */
-export type Settled = { jobs: WorkJob[]; type: string; outcome: Outcome; error?: string };
+export type Settled = { jobs: WorkJob[]; type: string; outcome: Outcome; warnings?: Warning[]; error?: string };
 
 /** The jobs as steps: identifies in a row become one, of which the later value wins. */
 export function* planTasks(jobs: WorkJob[], mapping: MappingOptions, desk: Desk): Generator<Task | Settled> {
@@ -47,8 +47,10 @@ function taskOf(job: WorkJob, mapping: MappingOptions, desk: Desk): Task | Settl
     if (!desk.mayStillSend(event, job))
       return { jobs: [job], type: event.type, outcome: { kind: 'filtered', reason: 'consent_revoked' } };
     const mapped = mapEvent(event, mapping);
-    if (mapped.kind === 'dropped')
-      return { jobs: [job], type: event.type, outcome: { kind: 'filtered', reason: 'mapping_dropped' } };
+    if (mapped.kind === 'dropped') {
+      const { warnings } = mapped;
+      return { jobs: [job], type: event.type, outcome: { kind: 'filtered', reason: 'mapping_dropped' }, warnings };
+    }
     return { jobs: [job], events: [event], type: event.type, mapped };
   } catch (error) {
     return bug({ jobs: [job], type: 'unknown' }, error);

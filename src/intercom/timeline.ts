@@ -36,6 +36,7 @@ export function createTimeline({ identity, eventNames }: { identity: Identity; e
       created_at: createdAt,
       ...(Object.keys(mapped.metadata).length > 0 && { metadata: mapped.metadata }),
     };
+    if (createdAt !== own) c.warn(secondMoved(own, createdAt));
     let isChosen = job.createdAtSeconds !== null;
 
     async function choose(): Promise<void> {
@@ -87,4 +88,9 @@ export function createTimeline({ identity, eventNames }: { identity: Identity; e
   }
 
   return { deliver };
+}
+
+function secondMoved(own: number, chosen: number): { code: string; message: string } {
+  const message = `the person has an event of this name in the same second, of which Intercom would drop the later one: sent ${chosen - own} s later`;
+  return { code: 'second_moved', message };
 }

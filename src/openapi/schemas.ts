@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { EventList, EventStory, KeptEvent, RedriveAnswer } from '../console/event-answers.ts';
 import { RedriveQuery } from '../console/event-routes.ts';
 import { Hold, Overview } from '../console/overview.ts';
+import { ExplainedCall, ExplainedEvent, ExplainedWarning, Explanation } from '../explain/answer.ts';
 import { Liveness, Readiness, ReadinessPart } from '../health.ts';
 import { EventAnswer, IngestAnswer, IngestProblem } from '../ingest/answer.ts';
 import { WireEvent } from '../ingest/event.ts';
@@ -30,6 +31,10 @@ const described = [
   EventStory,
   RedriveQuery,
   RedriveAnswer,
+  Explanation,
+  ExplainedEvent,
+  ExplainedCall,
+  ExplainedWarning,
   Overview,
   Hold,
   InstallRequest,

@@ -12,6 +12,8 @@
 export type Queue = {
   /** Keeps events, in this order, in one transaction together with everything else that arrives meanwhile. */
   enqueue(events: NewEvent[]): Promise<Receipt[]>;
+  /** What `enqueue` would make of these events, and of whom they are: keeps nothing, joins nobody. */
+  preview(events: NewEvent[]): Promise<Preview>;
   /** Due people that nobody holds, longest-waiting first; each with the head of its line. */
   lease(limits: LeaseLimits): Promise<Lease[]>;
   /**
@@ -89,6 +91,20 @@ export type Consent = { functional: boolean; marketing: boolean };
 export type Receipt =
   | { duplicate: false; id: string; status: 'queued' | 'filtered'; reason: string | null }
   | { duplicate: true; id: string; original: EventState };
+
+/** Of one installation. `receipts` and `people` are one per event, `views` one per person. */
+export type Preview = { receipts: Receipt[]; people: string[]; views: PersonView[] };
+
+export type PersonView = {
+  /** `user:…`, `email:…` or `anon:…`. */
+  person: string;
+  /** As a lease would have them. */
+  record: string | null;
+  joined: string[];
+  consent: NewestConsent | null;
+  /** Events of this person that are queued already. */
+  queued: number;
+};
 
 export type EventStatus = 'queued' | 'delivered' | 'filtered' | 'dead';
 

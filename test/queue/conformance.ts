@@ -72,6 +72,41 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
     t.match(await queue.stats(), { accepted: 1, filtered: 1, queued: 0 });
   });
 
+  withQueue('a preview answers as enqueue would, and leaves no trace', async (t, queue) => {
+    await queue.enqueue([event('u', '1'), byEmail('a@x.test', '2')]);
+    for (const lease of await queue.lease(all)) await settleAll(queue, lease, `{"of":"${lease.person}"}`);
+    await queue.enqueue([byEmail('a@x.test', '3')]);
+    const before = await queue.stats();
+    const withheld = { functional: false, marketing: true };
+    const coming = [
+      event('u', '1'),
+      { ...event('u', '4'), email: 'a@x.test', consent: withheld },
+      { ...byEmail('a@x.test', '5'), filtered: 'consent_functional' },
+      event('new', '6'),
+    ];
+    const preview = await queue.preview(coming);
+    t.match(preview.receipts, [
+      { duplicate: true, original: { status: 'delivered' } },
+      { duplicate: false, status: 'queued' },
+      { duplicate: false, status: 'filtered', reason: 'consent_functional' },
+      { duplicate: false, status: 'queued' },
+    ]);
+    t.strictSame(preview.people, ['user:u', 'user:u', 'user:u', 'user:new']);
+    t.strictSame(preview.views, [
+      {
+        person: 'user:u',
+        record: '{"of":"user:u"}',
+        joined: ['{"of":"email:a@x.test"}'],
+        consent: { ...withheld, atMs: 10_000 },
+        queued: 1,
+      },
+      { person: 'user:new', record: null, joined: [], consent: null, queued: 0 },
+    ]);
+    t.strictSame(await queue.stats(), before);
+    t.strictSame((await queue.preview([byEmail('a@x.test', '7')])).people, ['email:a@x.test'], 'nobody was joined');
+    t.strictSame(await queue.enqueue(coming), preview.receipts, 'and what was foretold comes true');
+  });
+
   withQueue(
     'a person is held by one lease at a time, and has the jobs in the order of acceptance',
     async (t, queue) => {

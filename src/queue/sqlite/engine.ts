@@ -221,6 +221,7 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
       }
       return asked;
     },
+    preview: (events) => ask({ kind: 'preview', events }),
     async lease(limits) {
       const mine = generation;
       const leases = await ask({ kind: 'lease', ...limits });

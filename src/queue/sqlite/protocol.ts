@@ -10,6 +10,7 @@ import type {
   Lease,
   LeaseLimits,
   NewEvent,
+  Preview,
   Progress,
   QueueStats,
   Receipt,
@@ -30,6 +31,7 @@ export type Op =
   | { kind: 'removeInstallation'; id: string; audit: AuditEntry }
   /** Writes something of no meaning, to learn whether the disk takes it again. */
   | { kind: 'probe' }
+  | { kind: 'preview'; events: NewEvent[] }
   | ({ kind: 'lease' } & LeaseLimits)
   | { kind: 'installations' }
   | { kind: 'audit'; limit: number; before: string | null }
@@ -51,6 +53,7 @@ export type Results = {
   discard: boolean;
   removeInstallation: undefined;
   probe: undefined;
+  preview: Preview;
   lease: Lease[];
   installations: StoredInstallation[];
   audit: AuditPage;
@@ -85,6 +88,7 @@ export type WorkerOptions = StoreOptions & { path: string };
 
 const reads: ReadonlySet<Op['kind']> = new Set([
   'lease',
+  'preview',
   'record',
   'find',
   'detail',

@@ -1,4 +1,4 @@
-import type { QueueStats } from '../queue.ts';
+import type { NewEvent, Preview, QueueStats } from '../queue.ts';
 import { createArrivals } from './arrivals.ts';
 import { type Database, schema } from './database.ts';
 import { createHistory, type Retention } from './history.ts';
@@ -6,6 +6,7 @@ import { openInstallations } from './installations.ts';
 import { createLaneSets } from './lane-sets.ts';
 import { createLeases } from './leases.ts';
 import { isDevice, openPeople } from './people.ts';
+import { createViewer } from './preview.ts';
 import { createSearch } from './search.ts';
 import { openSeen } from './seen.ts';
 import { statements } from './statements.ts';
@@ -26,6 +27,7 @@ export function openStore(db: Database, options: StoreOptions) {
   const history = createHistory({ sql, transaction, lanes, people, retention: options.retention });
   const arrivals = createArrivals({ sql, transaction, lanes, people, seen, stateOf: history.stateOf });
   const leases = createLeases({ sql, transaction, lanes, people });
+  const viewer = createViewer({ sql, arrivals, lanes, people });
 
   for (let after = 0; ;) {
     const row = sql.jobsAfter.get(after);
@@ -66,6 +68,13 @@ export function openStore(db: Database, options: StoreOptions) {
   const installations = openInstallations(db, { transaction, lanes });
   let hasConsentChanged = false;
 
+  function rollback(): void {
+    transaction.rollback();
+    arrivals.rollback();
+    seen.rollback();
+    people.rollback();
+  }
+
   return {
     begin: transaction.begin,
     commit() {
@@ -74,13 +83,17 @@ export function openStore(db: Database, options: StoreOptions) {
       arrivals.commit();
       seen.commit();
     },
-    rollback() {
-      transaction.rollback();
-      arrivals.rollback();
-      seen.rollback();
-      people.rollback();
-    },
+    rollback,
     enqueue: arrivals.enqueue,
+    /** Accepts the events by the same code, and takes it back: a preview can't differ from what it shows. */
+    preview(events: NewEvent[]): Preview {
+      transaction.begin();
+      try {
+        return viewer.preview(events);
+      } finally {
+        rollback();
+      }
+    },
     ...leases,
     ...installations,
     /** Of all leases, when consent has changed since the last call. */

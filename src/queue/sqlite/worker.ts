@@ -132,6 +132,7 @@ function write(store: Store, op: Op): Results[Op['kind']] {
 }
 
 function read(store: Store, op: Op): Results[Op['kind']] {
+  if (op.kind === 'preview') return store.preview(op.events);
   if (op.kind === 'lease') return store.lease(Date.now(), op);
   if (op.kind === 'record') return store.record(op.key);
   if (op.kind === 'find') return store.find(op.filter, op.limit, op.below);
