@@ -4,7 +4,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import type { Logger } from 'pino';
 import type { InstallationSnapshot } from './alerts/causes.ts';
 import { openAlerts } from './alerts/open.ts';
-import { apiUrlOf, type Config } from './config.ts';
+import { apiUrlOf, type Config, regionHosts } from './config.ts';
 import { createActivity } from './console/activity.ts';
 import { createAdminGuard, loadAdminToken } from './console/admin-token.ts';
 import { eventRoutes } from './console/event-routes.ts';
@@ -92,7 +92,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     vault: loadVault(config.encryptionKeys, config.databasePath),
     environment: config.intercom,
     urlOf: (region) => apiUrlOf(config, region),
-    tryOut: (target) => tryOut(target, config.intercomVersion),
+    tryOut: (target) => tryOut(target, config.intercomVersion, regionHosts(config)),
     open: (id, target, isPaused) =>
       openDelivery({
         installation: id,

@@ -16,6 +16,7 @@ const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 
 export type Region = keyof typeof regionUrls;
+const regions: readonly Region[] = ['us', 'eu', 'au'];
 
 const list = z.string().transform((text) =>
   text
@@ -243,6 +244,12 @@ function installation(env: Environment): Config['intercom'] {
 /** Where an installation's calls go. */
 export function apiUrlOf({ intercomApiUrl }: Pick<Config, 'intercomApiUrl'>, region: Region | null): string {
   return intercomApiUrl ?? regionUrls[region ?? 'us'];
+}
+
+/** Every region's host; none where a simulator stands in for all of them. */
+export function regionHosts({ intercomApiUrl }: Pick<Config, 'intercomApiUrl'>): { region: Region; baseUrl: string }[] {
+  if (intercomApiUrl !== null) return [];
+  return regions.map((region) => ({ region, baseUrl: regionUrls[region] }));
 }
 
 function readRules(path: string | undefined, problems: string[]): MappingRules {

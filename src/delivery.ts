@@ -145,8 +145,30 @@ const unreadable = {
 
 const tryOutMs = 10_000;
 
-/** Whether Intercom accepts a token in its region, before anything of it is stored. */
-export async function tryOut(target: Target, version: string): Promise<Preflight> {
+/**
+ * Whether Intercom accepts a token in its region, before anything of it is stored. A refused one is tried `elsewhere`
+ * too, since the refusal does not say that it is of another region.
+ */
+export async function tryOut(
+  target: Target,
+  version: string,
+  elsewhere: { region: string; baseUrl: string }[],
+): Promise<Preflight> {
+  const answer = await ask(target, target.region, version);
+  if (answer.ok || answer.reason !== 'token_invalid') return answer;
+  for (const { region, baseUrl } of elsewhere) {
+    if (region === target.region || !(await ask({ ...target, baseUrl }, null, version)).ok) continue;
+    return {
+      ok: false,
+      reason: 'wrong_region',
+      message: `the workspace of this access token is hosted in the region ${region}`,
+      remedy: `choose the region ${region}`,
+    };
+  }
+  return answer;
+}
+
+async function ask(target: IntercomTarget, region: Region | null, version: string): Promise<Preflight> {
   const client = createIntercomClient({
     target: () => target,
     version,
@@ -156,7 +178,7 @@ export async function tryOut(target: Target, version: string): Promise<Preflight
   });
   const signal = AbortSignal.timeout(tryOutMs);
   try {
-    return await checkInstallation(client, target.region, { stop: signal, abort: signal });
+    return await checkInstallation(client, region, { stop: signal, abort: signal });
   } catch (error) {
     if (!signal.aborted) throw error;
     return {

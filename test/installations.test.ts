@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { request } from 'undici';
+import { tryOut } from '../src/delivery.ts';
 import { startSimulator } from '../src/simulator/simulator.ts';
 import { type Service, startService, temporaryFolder, until } from './service.ts';
 
@@ -238,4 +239,16 @@ t.test('the catalog describes the vendor with its fields', async (t) => {
     ],
     variants: [{ key: 'default' }],
   });
+});
+
+t.test('a token of another region is recognised, and the region named', async (t) => {
+  const [us, eu] = await Promise.all([startSimulator({ tokens: [] }), startSimulator({ tokens })]);
+  t.teardown(() => Promise.all([us.close(), eu.close()]));
+  const target = { baseUrl: us.url, accessToken: tokens[0]!, region: 'us' as const };
+  const hosts = [
+    { region: 'us', baseUrl: us.url },
+    { region: 'eu', baseUrl: eu.url },
+  ];
+  t.match(await tryOut(target, '2.11', hosts), { ok: false, reason: 'wrong_region', remedy: 'choose the region eu' });
+  t.match(await tryOut({ ...target, accessToken: 'x' }, '2.11', hosts), { ok: false, reason: 'token_invalid' });
 });
