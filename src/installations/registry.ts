@@ -206,7 +206,9 @@ export async function openInstallations(options: {
     };
     const audit = entry('integration.installed', id, changesBetween(null, settings), who);
     await queue.keepInstallation(id, JSON.stringify(settings), audit);
-    return add(id, settings, wanted.accessToken);
+    const made = add(id, settings, wanted.accessToken);
+    await made.delivery.check();
+    return made;
   }
 
   async function change(id: string, wanted: Partial<Wanted>, who: Who): Promise<Installation> {

@@ -1,5 +1,6 @@
 /**
- * The jobs of each lane in order of acceptance: linked lists in typed arrays, 20 bytes a job and 12 a lane.
+ * The jobs of each lane in order of acceptance: linked lists in typed arrays, 12 bytes a job and 12 a lane; jobs that
+ * wait for a time are few.
  * A lane's number comes from outside; an unused one has no jobs.
  */
 export type JobLines = {
@@ -26,7 +27,8 @@ const none = -1;
 
 export function createJobLines(): JobLines {
   let seqs = new Float64Array(1024);
-  let dues = new Float64Array(1024);
+  /** By seq; who is not in it is due at once. */
+  const dues = new Map<number, number>();
   let nexts = new Int32Array(1024);
   let free = none;
   let top = 0;
@@ -66,8 +68,9 @@ export function createJobLines(): JobLines {
   function head(lane: number, limit: number, nowMs: number): number[] {
     const found: number[] = [];
     for (let job = headOf(lane); job !== none && found.length < limit; job = nexts[job]!) {
-      if (dues[job]! > nowMs) break;
-      found.push(seqs[job]!);
+      const seq = seqs[job]!;
+      if (dueOf(seq) > nowMs) break;
+      found.push(seq);
     }
     return found;
   }
@@ -76,9 +79,18 @@ export function createJobLines(): JobLines {
     let left = due.size;
     for (let job = headOf(lane); job !== none && left > 0; job = nexts[job]!) {
       if (!due.has(seqs[job]!)) continue;
-      dues[job] = dueAtMs;
+      setDueOf(seqs[job]!, dueAtMs);
       left -= 1;
     }
+  }
+
+  function dueOf(seq: number): number {
+    return dues.get(seq) ?? 0;
+  }
+
+  function setDueOf(seq: number, dueAtMs: number): void {
+    if (dueAtMs > 0) dues.set(seq, dueAtMs);
+    else dues.delete(seq);
   }
 
   function headOf(lane: number): number {
@@ -96,6 +108,7 @@ export function createJobLines(): JobLines {
       nexts[job] = free;
       free = job;
       count -= 1;
+      dues.delete(seq);
       return;
     }
   }
@@ -130,14 +143,13 @@ export function createJobLines(): JobLines {
     else {
       if (top === seqs.length) {
         seqs = grown(seqs, new Float64Array(top * 2));
-        dues = grown(dues, new Float64Array(top * 2));
         nexts = grown(nexts, new Int32Array(top * 2));
       }
       job = top;
       top += 1;
     }
     seqs[job] = seq;
-    dues[job] = dueAtMs;
+    setDueOf(seq, dueAtMs);
     nexts[job] = none;
     count += 1;
     return job;
@@ -156,7 +168,7 @@ export function createJobLines(): JobLines {
     insert,
     head,
     first: (lane) => (headOf(lane) === none ? none : seqs[heads[lane]!]!),
-    firstDueAtMs: (lane) => (headOf(lane) === none ? 0 : dues[heads[lane]!]!),
+    firstDueAtMs: (lane) => (headOf(lane) === none ? 0 : dueOf(seqs[heads[lane]!]!)),
     setDue,
     length: (lane) => lengths[lane] ?? 0,
     drop,

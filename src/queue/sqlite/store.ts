@@ -41,6 +41,7 @@ export function openStore(db: Database, options: StoreOptions) {
     });
     after = seqs.at(-1)!;
   }
+  db.exec('PRAGMA shrink_memory'); // the pages of the reading are not those that come next
 
   function stats(installation: string | null): QueueStats {
     const {
