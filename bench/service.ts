@@ -79,13 +79,14 @@ export async function answers(url: string): Promise<true | undefined> {
 }
 
 function readLedger(text: string): Ledger {
-  const of = (state: string): number => {
-    const count = new RegExp(`^signal_intercom_ledger_events\\{state="${state}"\\} (\\d+)$`, 'm').exec(text)?.[1];
-    if (count === undefined) throw new Error(`/metrics has no ledger of what is ${state}`);
+  const read = (what: string): number => {
+    const count = new RegExp(`^signal_intercom_${what} (\\d+)$`, 'm').exec(text)?.[1];
+    if (count === undefined) throw new Error(`/metrics has no ${what}`);
     return Number(count);
   };
+  const of = (state: string): number => read(`ledger_events\\{state="${state}"\\}`);
   return {
-    accepted: of('accepted'),
+    accepted: read('accepted_events_total'),
     delivered: of('delivered'),
     filtered: of('filtered'),
     dead: of('dead'),

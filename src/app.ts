@@ -60,8 +60,10 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     hasRules: config.mappingRules !== noRules,
     ruleCategory: (event) => ruleFor(config.mappingRules, event)?.consent,
   });
-  const metrics = createMetrics(async () => ({
+  const version = readVersion();
+  const metrics = createMetrics(version, async () => ({
     stats: queue.health().ok ? await queue.stats() : null,
+    isStoreAvailable: queue.health().ok,
     installations: installations.list().map(({ id, settings, delivery }) => ({
       id,
       hold: holdOf(settings.enabled, delivery.gate())?.reason ?? null,
@@ -85,7 +87,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
       return { atMs: Date.now(), installations: await Promise.all(found), store: queue.health() };
     },
     explainDead: explain,
-    onWebhook: (outcome) => metrics.alertWebhook.inc({ outcome }),
+    onWebhook: (outcome) => metrics.alertNotifications.inc({ outcome }),
   });
   const installations = await openInstallations({
     queue,
@@ -135,10 +137,13 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   function recordAttempt({ lease, step, outcome, reason, status, attempt, retryInMs }: AttemptReport): void {
     if (outcome === 'retry' || outcome === 'hold') settlements.postpone(lease.jobs.map(({ id }) => id));
     activity.attempted({ outcome, events: step.jobs.length, calls: step.calls, saved: savingsOf(step) });
-    metrics.attempts.inc({ type: step.type, outcome, reason: reason ?? '' });
+    const { installation } = lease;
+    metrics.attempts.inc({ installation, type: step.type, outcome, reason: reason ?? '' });
+    if (outcome !== 'retry' && outcome !== 'hold')
+      metrics.settled.inc({ installation, status: outcome, reason: reason ?? '' }, step.jobs.length);
     metrics.attemptSeconds.observe(step.ms / 1000);
-    for (const call of step.exchange.calls) metrics.calls.inc({ status: call.status ?? 'none' });
-    if (outcome === 'dead') alerts.died(lease.installation, reason ?? 'unknown', step.jobs.length);
+    for (const call of step.exchange.calls) metrics.calls.inc({ installation, status: call.status ?? 'none' });
+    if (outcome === 'dead') alerts.died(installation, reason ?? 'unknown', step.jobs.length);
     if (outcome === 'delivered')
       for (const job of step.jobs) metrics.delaySeconds.observe((Date.now() - job.receivedAtMs) / 1000);
     const level = outcome === 'delivered' || outcome === 'filtered' ? 'info' : 'warn';
@@ -148,7 +153,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
         events: step.jobs.length,
         type: step.type,
         person: createHmac('sha256', personKey).update(lease.person).digest('hex').slice(0, 12),
-        installation: lease.installation,
+        installation,
         attempt,
         outcome,
         reason,
@@ -281,7 +286,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
           hold: holdOf(settings.enabled, delivery.gate()),
           quota: delivery.quota(),
         })),
-      version: readVersion(),
+      version,
     });
   });
   await http.register(async (guarded) => {

@@ -330,7 +330,7 @@ t.test('a bad token reaches the webhook, the log and the metrics, while events g
   const metrics = (await get('/metrics')).text;
   t.match(metrics, /^signal_intercom_alert_firing\{alert="hold",installation="default",reason="token_invalid"\} 1$/m);
   await until('it was counted', async () =>
-    (await get('/metrics')).text.includes('signal_intercom_alert_webhook_total{outcome="ok"} 1'),
+    (await get('/metrics')).text.includes('signal_intercom_alert_notifications_total{outcome="ok"} 1'),
   );
   t.match(JSON.parse(readFileSync(`${databasePath}.alerts`, 'utf8')), [{ alert: 'hold' }]);
 });

@@ -66,5 +66,5 @@ function leftOut(db: DatabaseSync): DatabaseFindings['leftOut'] {
 /** Those that came over HTTP; the environment's own is in no table. */
 function installations(db: DatabaseSync): number {
   const table = db.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'installation'").get();
-  return table ? Number(db.prepare('SELECT count(*) AS n FROM installation').get()?.n) : 0;
+  return table ? Number(db.prepare("SELECT count(*) AS n FROM installation WHERE id <> 'default'").get()?.n) : 0;
 }

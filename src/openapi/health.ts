@@ -16,9 +16,11 @@ const tokenInvalid = {
 const metricsExample = `# HELP signal_intercom_ingest_events_total Events that came to /ingest, by what was answered
 # TYPE signal_intercom_ingest_events_total counter
 signal_intercom_ingest_events_total{status="delivered",reason=""} 21
-# HELP signal_intercom_ledger_events The ledger since the database was made: accepted = delivered + filtered + dead + queued
+# HELP signal_intercom_accepted_events_total Events accepted since the database was made
+# TYPE signal_intercom_accepted_events_total counter
+signal_intercom_accepted_events_total 32
+# HELP signal_intercom_ledger_events Where the accepted events are: the states add up to signal_intercom_accepted_events_total
 # TYPE signal_intercom_ledger_events gauge
-signal_intercom_ledger_events{state="accepted"} 32
 signal_intercom_ledger_events{state="delivered"} 27
 signal_intercom_ledger_events{state="filtered"} 2
 signal_intercom_ledger_events{state="dead"} 3

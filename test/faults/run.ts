@@ -79,7 +79,8 @@ export async function runSeed(t: Test, seed: number): Promise<Verdict> {
   async function ledger(): Promise<Record<string, number>> {
     const { text } = await service.get('/metrics');
     const rows = text.matchAll(/^signal_intercom_ledger_events\{state="(\w+)"\} (\d+)$/gm);
-    return Object.fromEntries([...rows].map(([, state, count]) => [state, Number(count)]));
+    const accepted = Number(/^signal_intercom_accepted_events_total (\d+)$/m.exec(text)?.[1]);
+    return { accepted, ...Object.fromEntries([...rows].map(([, state, count]) => [state, Number(count)])) };
   }
 
   let isSent = false;
