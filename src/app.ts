@@ -9,6 +9,8 @@ import { eventRoutes } from './console/event-routes.ts';
 import { eventStreamRoute } from './console/event-stream.ts';
 import { createLive } from './console/live.ts';
 import { overviewRoute, viewInstallation } from './console/overview.ts';
+import { redriveRoutes } from './console/redrive-routes.ts';
+import { createRedrives } from './console/redrives.ts';
 import { type AttemptReport, createDispatcher } from './dispatch/dispatcher.ts';
 import { createGate, type Gate, type GateState } from './dispatch/gate.ts';
 import { createSettlements } from './dispatch/settlements.ts';
@@ -49,6 +51,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   const settlements = createSettlements();
   const live = createLive({ queue });
   const activity = createActivity();
+  const redrives = createRedrives({ queue, live });
   const mapping = { eventNaming: config.eventNaming, rules: config.mappingRules };
   const consent = createConsentPolicy({
     category: config.consentCategory,
@@ -246,7 +249,8 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   }
   await http.register(async (guarded) => {
     guarded.addHook('onRequest', createAdminGuard(admin.token));
-    await guarded.register(eventRoutes, { queue, live });
+    await guarded.register(eventRoutes, { queue });
+    await guarded.register(redriveRoutes, { queue, redrives });
     await guarded.register(eventStreamRoute, { live });
     await guarded.register(overviewRoute, {
       queue,
@@ -280,6 +284,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     await Promise.all([closeHttp(), installation?.dispatcher.stop(graceMs)]);
     installation?.ending.abort();
     await installation?.client.close();
+    await redrives.stop();
     await queue.close();
   }
 

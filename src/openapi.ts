@@ -1,6 +1,7 @@
 import { eventPaths } from './openapi/events.ts';
 import { healthPaths } from './openapi/health.ts';
 import { ingestComponents, ingestPath } from './openapi/ingest.ts';
+import { redrivePaths } from './openapi/redrives.ts';
 import { describeSchemas } from './openapi/schemas.ts';
 import { watchingPaths } from './openapi/watching.ts';
 import { readVersion } from './version.ts';
@@ -23,7 +24,7 @@ export function describeApi(): object {
       { name: 'events', description: 'What became of each event; dead letters and their way back.' },
       { name: 'operations', description: 'For load balancers, monitoring and whoever integrates.' },
     ],
-    paths: { '/ingest': ingestPath, ...eventPaths, ...watchingPaths, ...healthPaths },
+    paths: { '/ingest': ingestPath, ...eventPaths, ...redrivePaths, ...watchingPaths, ...healthPaths },
     components: { ...ingestComponents, schemas: describeSchemas() },
   };
 }

@@ -1,3 +1,4 @@
+import type { CountedDead, SomeCauses, WalkedDead } from './causes.ts';
 import type { FoundPage } from './search.ts';
 import type { StoreOptions } from './store.ts';
 import type {
@@ -25,6 +26,10 @@ export type Op =
   | { kind: 'lease'; people: number; jobsEach: number }
   | { kind: 'record'; key: string }
   | { kind: 'find'; filter: EventFilter; limit: number; below: number }
+  | { kind: 'countDead'; filter: EventFilter; after: number }
+  | { kind: 'walkDead'; filter: EventFilter; after: number; upTo: number; limit: number }
+  | { kind: 'deadCauses'; installation: string | undefined; after: number }
+  | { kind: 'filteredCauses'; installation: string | undefined; below: number }
   | { kind: 'detail'; id: string }
   | { kind: 'summaries'; ids: string[]; text: string | undefined }
   | { kind: 'states'; ids: string[] }
@@ -39,6 +44,10 @@ export type Results = {
   lease: Lease[];
   record: string | null;
   find: FoundPage;
+  countDead: CountedDead;
+  walkDead: WalkedDead;
+  deadCauses: SomeCauses;
+  filteredCauses: SomeCauses;
   detail: EventDetail | null;
   summaries: EventSummary[];
   states: [string, EventState][];

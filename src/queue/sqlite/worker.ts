@@ -128,13 +128,16 @@ function write(store: Store, op: Op): Results['enqueue' | 'redrive' | 'settle'] 
   return undefined;
 }
 
-function read(
-  store: Store,
-  op: Op,
-): Results['lease' | 'record' | 'find' | 'detail' | 'summaries' | 'states' | 'stats'] {
+type ReadKind = Exclude<Op['kind'], 'enqueue' | 'settle' | 'release' | 'redrive' | 'probe'>;
+
+function read(store: Store, op: Op): Results[ReadKind] {
   if (op.kind === 'lease') return store.lease(Date.now(), op);
   if (op.kind === 'record') return store.record(op.key);
   if (op.kind === 'find') return store.find(op.filter, op.limit, op.below);
+  if (op.kind === 'countDead') return store.countDead(op);
+  if (op.kind === 'walkDead') return store.walkDead(op);
+  if (op.kind === 'deadCauses') return store.deadCauses(op);
+  if (op.kind === 'filteredCauses') return store.filteredCauses(op);
   if (op.kind === 'detail') return store.detail(op.id);
   if (op.kind === 'summaries') return store.summaries(op.ids, op.text);
   if (op.kind === 'states') return store.states(op.ids);
