@@ -12,6 +12,8 @@ import { eventStreamRoute } from './console/event-stream.ts';
 import { createLive } from './console/live.ts';
 import { overviewRoute } from './console/overview.ts';
 import { explain } from './console/reasons.ts';
+import { redriveRoutes } from './console/redrive-routes.ts';
+import { createRedrives } from './console/redrives.ts';
 import { openDelivery, tryOut } from './delivery.ts';
 import { type AttemptReport, jobsEach } from './dispatch/dispatcher.ts';
 import type { GateState } from './dispatch/gate.ts';
@@ -53,6 +55,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   const settlements = createSettlements();
   const live = createLive({ queue });
   const activity = createActivity();
+  const redrives = createRedrives({ queue, live });
   const consent = createConsentPolicy({
     category: config.consentCategory,
     marketingEvents: config.marketingEvents,
@@ -262,7 +265,8 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   await http.register(async (guarded) => {
     const refuse = guard((reply, detail) => sendProblem(reply, { status: 401, code: 'unauthorized', detail }));
     guarded.addHook('onRequest', refuse);
-    await guarded.register(eventRoutes, { queue, live });
+    await guarded.register(eventRoutes, { queue });
+    await guarded.register(redriveRoutes, { queue, redrives });
     await guarded.register(eventStreamRoute, { live });
     await guarded.register(explainRoutes, {
       queue,
@@ -321,6 +325,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     settlements.close(); // who waits for a delivery gets the 202 now
     await Promise.all([closeHttp(), installations.stop(graceMs)]);
     await alerts.stop();
+    await redrives.stop();
     await queue.close();
   }
 

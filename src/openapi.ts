@@ -3,6 +3,7 @@ import { explainPaths } from './openapi/explain.ts';
 import { healthPaths } from './openapi/health.ts';
 import { addressedIngestPath, ingestComponents, ingestPath } from './openapi/ingest.ts';
 import { managementPaths } from './openapi/management.ts';
+import { redrivePaths } from './openapi/redrives.ts';
 import { describeSchemas } from './openapi/schemas.ts';
 import { watchingPaths } from './openapi/watching.ts';
 import { readVersion } from './version.ts';
@@ -30,6 +31,7 @@ export function describeApi(): object {
       '/ingest': ingestPath,
       '/ingest/{installation}': addressedIngestPath,
       ...eventPaths,
+      ...redrivePaths,
       ...watchingPaths,
       ...explainPaths,
       ...managementPaths,

@@ -5,9 +5,10 @@ import t, { type Test } from 'tap';
 import { request } from 'undici';
 import { eventStreamRoute } from '../src/console/event-stream.ts';
 import { createLive } from '../src/console/live.ts';
-import type { NewEvent, Receipt } from '../src/queue/queue.ts';
+import type { Receipt } from '../src/queue/queue.ts';
 import { openSqliteQueue } from '../src/queue/sqlite/engine.ts';
 import { openStream, type Stream } from './event-stream.ts';
+import { newEvent } from './queue/new-events.ts';
 import { type Service, startService, temporaryFolder, until } from './service.ts';
 
 const adminToken = 'an-admin-token-of-some-length';
@@ -201,7 +202,7 @@ t.test('a reader that takes nothing is cut off, and nothing piles up for it', as
   let most = 0;
   let sent = 0;
   await until('it is cut off', () => {
-    const events = Array.from({ length: 400 }, (_, n) => newEvent(`${sent + n}`));
+    const events = Array.from({ length: 400 }, (_, n) => newEvent('u', `${sent + n}`));
     const receipts = events.map(({ messageId }) => receiptOf(messageId));
     live.accepted(events, receipts);
     most = Math.max(most, served?.writableLength ?? 0);
@@ -212,24 +213,6 @@ t.test('a reader that takes nothing is cut off, and nothing piles up for it', as
   t.ok(most > 0 && most < 1_000_000, `${most} bytes waited`);
   t.ok(live.hasRoom());
 });
-
-function newEvent(messageId: string): NewEvent {
-  return {
-    installation: 'default',
-    messageId,
-    type: 'track',
-    name: 'A',
-    userId: 'u',
-    email: null,
-    anonymousId: null,
-    receivedAtMs: 10_000,
-    atMs: 10_000,
-    payload: '{}',
-    decision: '{}',
-    consent: null,
-    filtered: null,
-  };
-}
 
 function receiptOf(number: string): Receipt {
   return { duplicate: false, id: `evt_${number.padStart(9, '0')}`, status: 'queued', reason: null };

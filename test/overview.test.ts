@@ -4,8 +4,8 @@ import t from 'tap';
 import { request } from 'undici';
 import { createActivity } from '../src/console/activity.ts';
 import { Overview, overviewRoute } from '../src/console/overview.ts';
-import type { NewEvent } from '../src/queue/queue.ts';
 import { openSqliteQueue } from '../src/queue/sqlite/engine.ts';
+import { newEvent } from './queue/new-events.ts';
 import { type Service, startService, temporaryFolder, until } from './service.ts';
 
 const adminToken = 'an-admin-token-of-some-length';
@@ -85,7 +85,7 @@ t.test('while the database can not be used, it tells why, with the ledger as las
     installations: () => [],
     version: '0',
   });
-  await queue.enqueue([event('u')]);
+  await queue.enqueue([newEvent('u', 'm')]);
   const look = async () => (await http.inject('/v1/admin/overview')).json<Overview>();
   t.equal((await look()).ledger.queued, 1);
   await queue.close();
@@ -108,9 +108,3 @@ t.test('rates are those of the last half minute, and a minute that is over an ho
   nowMs += 3_600_000;
   t.ok(activity.minutes().every(({ delivered, accepted }) => delivered + accepted === 0));
 });
-
-function event(userId: string): NewEvent {
-  const ids = { installation: 'default', messageId: userId, userId, email: null, anonymousId: null };
-  const times = { receivedAtMs: 10_000, atMs: 10_000 };
-  return { ...ids, ...times, type: 'track', name: 'A', payload: '{}', decision: '{}', consent: null, filtered: null };
-}

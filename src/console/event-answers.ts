@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { EventDetail, EventSummary } from '../queue/queue.ts';
+import type { Cause, EventDetail, EventSummary } from '../queue/queue.ts';
 import { explain } from './reasons.ts';
 
 const time = z.iso.datetime();
@@ -60,9 +60,26 @@ export const EventStory = z
   })
   .meta({ id: 'EventStory' });
 
-export const RedriveAnswer = z
-  .object({ redriven: z.int(), dryRun: z.boolean().optional() })
-  .meta({ id: 'RedriveAnswer' });
+const EventCause = z.object({
+  reason: z.string(),
+  status: z.enum(['dead', 'filtered']),
+  count: z.int(),
+  oldest: time.nullable().meta({ description: 'When the oldest of them was received.' }),
+  newest: time.nullable(),
+  explanation: z.string().nullable().meta({ description: 'What happened.' }),
+  remedy: z.string().nullable().meta({ description: 'What to do.' }),
+  example: z.object({ id: z.string(), name: z.string().nullable(), type: z.string() }).nullable(),
+});
+
+export const EventCauses = z
+  .object({
+    data: z.array(EventCause),
+    filteredSince: time.nullable().meta({
+      description:
+        'All dead letters are counted; filtered events among the newest 100,000 events alone, which were received since then. null: those are all.',
+    }),
+  })
+  .meta({ id: 'EventCauses', description: 'The most frequent first.' });
 
 export function toSummary(event: EventSummary): z.infer<typeof KeptEvent> {
   const { receivedAtMs, atMs, settledAtMs, dueAtMs, intercomStatus, calls, ...rest } = event;
@@ -101,5 +118,27 @@ export function toDetail({
     })),
   };
 }
+
+/** `byId` holds the oldest and the newest of each cause, unless they were forgotten in this moment. */
+export function toCauseAnswer(
+  status: 'dead' | 'filtered',
+  { reason, count, oldest, newest }: Cause,
+  byId: Map<string, EventSummary>,
+): z.infer<typeof EventCause> {
+  const explained = explain(reason);
+  const example = byId.get(newest);
+  return {
+    reason,
+    status,
+    count,
+    oldest: toTime(byId.get(oldest)?.receivedAtMs),
+    newest: toTime(example?.receivedAtMs),
+    explanation: explained?.cause ?? null,
+    remedy: explained?.remedy ?? null,
+    example: example ? { id: example.id, name: example.name, type: example.type } : null,
+  };
+}
+
+export const toTime = (ms: number | undefined): string | null => (ms === undefined ? null : iso(ms));
 
 const iso = (ms: number): string => new Date(ms).toISOString();

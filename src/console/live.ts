@@ -7,9 +7,8 @@ import {
   QueueUnavailable,
   type Receipt,
 } from '../queue/queue.ts';
-import { type ChangedState, createChangeRing, type Numbered, type Picked } from './change-ring.ts';
-import { toSummary } from './event-answers.ts';
-import { matches } from './event-query.ts';
+import { type ChangedState, createChangeRing } from './change-ring.ts';
+import { createPageWriter, type Page } from './stream-pages.ts';
 
 /**
  * What happens to events, told to whoever watches, as server-sent events.
@@ -39,7 +38,6 @@ export type Watcher = {
 };
 
 type Seat = { watcher: Watcher; filterKey: string; at: number; readyAtMs: number; ledger: string };
-type Page = Picked & { seats: Seat[]; filter: EventFilter };
 
 const usualTiming = {
   flushMs: 250,
@@ -51,7 +49,6 @@ const usualTiming = {
   rememberMs: 60_000,
 };
 const seatsAtMost = 50;
-const summariesAsked = 500;
 
 export function createLive(options: {
   queue: Pick<Queue, 'summaries' | 'stats'>;
@@ -71,6 +68,7 @@ export function createLive(options: {
   let pulses: NodeJS.Timeout[] = [];
 
   const eventId = (number: number): string => `${process}.${number}`;
+  const writePages = createPageWriter(queue, eventId);
 
   function scheduleFlush(): void {
     if (flushTimer || isFlushing || seats.size === 0) return;
@@ -82,10 +80,10 @@ export function createLive(options: {
     isFlushing = true;
     try {
       const behind = readySeats().filter(({ at }) => at < ring.head());
-      const pages = [...Map.groupBy(behind, ({ at, filterKey }) => `${at} ${filterKey}`).values()].map(takePage);
-      const fetched = await fetchSummaries(pages);
-      const written = new Map<number, string>();
-      pages.forEach((page, index) => tell(page, fetched[index]!, written));
+      const groups = [...Map.groupBy(behind, ({ at, filterKey }) => `${at} ${filterKey}`).values()];
+      const pages = groups.map(([seat]) => takePage(seat!));
+      const written = await writePages(pages);
+      groups.forEach((group, index) => tell(group, pages[index]!.next, written[index]!));
     } catch (error) {
       if (!(error instanceof QueueUnavailable)) throw error; // else the seats stay where they are, and are told later
     } finally {
@@ -103,52 +101,15 @@ export function createLive(options: {
     });
   }
 
-  function takePage(group: Seat[]): Page {
-    const { at, watcher } = group[0]!;
-    return { seats: group, filter: watcher.filter, ...ring.pick(at, watcher.filter) };
+  function takePage({ at, watcher }: Seat): Page {
+    return { from: at, filter: watcher.filter, ...ring.pick(at, watcher.filter) };
   }
 
-  /** By page, what the ring does not hold itself; asked for once, whoever wants it. */
-  async function fetchSummaries(pages: Page[]): Promise<Map<string, EventSummary>[]> {
-    const wanted = (page: Page): string[] =>
-      page.changes.flatMap(({ state, summary }) => (summary && page.filter.text === undefined ? [] : [state.id]));
-    const common = pages.filter(({ filter }) => filter.text === undefined);
-    const shared = await ask([...new Set(common.flatMap(wanted))]);
-    const fetched: Map<string, EventSummary>[] = [];
-    for (const page of pages) {
-      const { text } = page.filter;
-      fetched.push(text === undefined ? shared : await ask(wanted(page), text));
-    }
-    return fetched;
-  }
-
-  async function ask(ids: string[], text?: string): Promise<Map<string, EventSummary>> {
-    const found = new Map<string, EventSummary>();
-    for (let start = 0; start < ids.length; start += summariesAsked) {
-      const some = await queue.summaries(ids.slice(start, start + summariesAsked), text);
-      for (const summary of some) found.set(summary.id, summary);
-    }
-    return found;
-  }
-
-  function tell(page: Page, fetched: Map<string, EventSummary>, written: Map<number, string>): void {
-    let text = page.skipped > 0 ? `event: skipped\ndata: {"count":${page.skipped}}\n\n` : '';
-    for (const one of page.changes) {
-      const summary = (page.filter.text === undefined && one.summary) || fetched.get(one.state.id);
-      if (!summary || !matches(page.filter, summary)) continue;
-      const lines = written.get(one.number) ?? write(one, summary);
-      written.set(one.number, lines);
-      text += lines;
-    }
-    const bytes = Buffer.from(text);
-    for (const seat of page.seats) {
-      seat.at = page.next;
+  function tell(group: Seat[], next: number, bytes: Buffer): void {
+    for (const seat of group) {
+      seat.at = next;
       if (bytes.length > 0 && seats.has(seat)) seat.watcher.send(bytes);
     }
-  }
-
-  function write({ number }: Numbered, summary: EventSummary): string {
-    return `id: ${eventId(number)}\nevent: event\ndata: ${JSON.stringify(toSummary(summary))}\n\n`;
   }
 
   /** Carries the number, too, so that who is shown few of many events resumes from where it stands. */

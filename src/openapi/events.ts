@@ -1,4 +1,4 @@
-/** The paths that show the kept events and bring dead letters back; for who has the admin token. */
+/** The paths that show the kept events; for who has the admin token. */
 
 const tags = ['events'];
 export const security = [{ admin: [] }];
@@ -26,6 +26,17 @@ export const deadEvent = {
   nextAttemptAt: null,
   attempts: 1,
   intercom: { status: 422, calls: 1 },
+};
+
+const deadCause = {
+  reason: 'invalid_request',
+  status: 'dead',
+  count: 3,
+  oldest: '2026-02-25T14:30:00.000Z',
+  newest: '2026-02-25T14:31:00.000Z',
+  explanation: 'Intercom refused the request; its answer stands with the attempt',
+  remedy: 'correct what the answer names (in Signal, or in MAPPING_FILE), then redrive',
+  example: { id: 'evt_000000007', name: 'Product Viewed', type: 'track' },
 };
 
 const story = {
@@ -71,7 +82,7 @@ export const unauthorized = problem('The admin token is missing or wrong.', {
     'send the admin token: Authorization: Bearer <ADMIN_TOKEN>. Without ADMIN_TOKEN it stands in the file beside the database that ends in .admin-token',
 });
 
-const unknownEvent = problem('No such event is kept.', {
+export const unknownEvent = problem('No such event is kept.', {
   type: 'urn:signal-intercom:problem:unknown_event',
   title: 'Not Found',
   status: 404,
@@ -88,7 +99,7 @@ export const invalidQuery = problem('The query is invalid.', {
   errors: [{ code: 'invalid_field', message: 'must be queued, delivered, filtered or dead', path: 'status' }],
 });
 
-const id = { name: 'id', in: 'path', required: true, schema: { type: 'string' }, example: 'evt_000000007' };
+export const id = { name: 'id', in: 'path', required: true, schema: { type: 'string' }, example: 'evt_000000007' };
 const query = (name: string, description: string, schema: object = { type: 'string' }) => ({
   name,
   in: 'query',
@@ -131,6 +142,26 @@ export const eventPaths = {
       },
     },
   },
+  '/events/summary': {
+    get: {
+      operationId: 'summariseEvents',
+      summary: 'Dead letters and filtered events by their cause',
+      tags,
+      security,
+      parameters: [
+        query('status', 'Only these; both if absent.', { type: 'string', enum: ['dead', 'filtered'] }),
+        query('installation', 'The installation that they came to.'),
+      ],
+      responses: {
+        200: {
+          description: 'The most frequent first.',
+          content: json('EventCauses', { data: [deadCause], filteredSince: null }),
+        },
+        400: invalidQuery,
+        401: unauthorized,
+      },
+    },
+  },
   '/events/{id}': {
     get: {
       operationId: 'readEvent',
@@ -143,43 +174,6 @@ export const eventPaths = {
         200: { description: 'The event.', content: json('EventStory', story) },
         401: unauthorized,
         404: unknownEvent,
-      },
-    },
-  },
-  '/events/{id}/redrive': {
-    post: {
-      operationId: 'redriveEvent',
-      summary: 'A dead letter back to the queue',
-      description:
-        "It goes to its place in its person's line, with its identity and its time, and is mapped as of today.",
-      tags,
-      security,
-      parameters: [id],
-      responses: {
-        200: { description: 'It is queued again.', content: json('RedriveAnswer', { redriven: 1 }) },
-        401: unauthorized,
-        404: unknownEvent,
-        409: problem('It is not dead.', {
-          type: 'urn:signal-intercom:problem:not_dead',
-          title: 'Conflict',
-          status: 409,
-          code: 'not_dead',
-          detail: 'the event is delivered: only dead letters can be redriven',
-        }),
-      },
-    },
-  },
-  '/events/redrive': {
-    post: {
-      operationId: 'redriveEvents',
-      summary: 'Dead letters back to the queue, by filter',
-      tags,
-      security,
-      requestBody: { content: json('RedriveQuery', { reason: 'invalid_request', dryRun: true }) },
-      responses: {
-        200: { description: 'How many.', content: json('RedriveAnswer', { redriven: 3, dryRun: true }) },
-        400: invalidQuery,
-        401: unauthorized,
       },
     },
   },

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { EventList, EventStory, KeptEvent, RedriveAnswer } from '../console/event-answers.ts';
-import { RedriveQuery } from '../console/event-routes.ts';
+import { EventCauses, EventList, EventStory, KeptEvent } from '../console/event-answers.ts';
 import { Hold, Overview } from '../console/overview.ts';
+import { RedriveAnswer, RedriveProgress, RedriveQuery, RedriveStarted } from '../console/redrive-routes.ts';
 import { ExplainedCall, ExplainedEvent, ExplainedWarning, Explanation } from '../explain/answer.ts';
 import { Liveness, Readiness, ReadinessPart } from '../health.ts';
 import { EventAnswer, IngestAnswer, IngestProblem } from '../ingest/answer.ts';
@@ -31,6 +31,9 @@ const described = [
   EventStory,
   RedriveQuery,
   RedriveAnswer,
+  RedriveStarted,
+  RedriveProgress,
+  EventCauses,
   Explanation,
   ExplainedEvent,
   ExplainedCall,

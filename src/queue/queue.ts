@@ -39,6 +39,15 @@ export type Queue = {
     filter: EventFilter,
     page: { limit: number; before: string | null },
   ): Promise<{ events: EventSummary[]; next: string | null }>;
+  /** How many dead letters match. */
+  countDead(filter: EventFilter): Promise<number>;
+  /** Dead letters that match, oldest first: ids after `after`, up to `upTo`. `next` goes on from there; null at the end. */
+  walkDead(
+    filter: EventFilter,
+    page: { limit: number; after: string | null; upTo: string },
+  ): Promise<{ ids: string[]; next: string | null }>;
+  /** Why events are dead, or were filtered; see `Causes`. */
+  causes(status: 'dead' | 'filtered', installation?: string): Promise<Causes>;
   /** An event with all its attempts; null when it is not known (any more). */
   detail(id: string): Promise<EventDetail | null>;
   /** Events by id; an unknown id is left out, and with `text` an event whose raw text does not contain it. */
@@ -147,6 +156,16 @@ export type EventSummary = EventState & {
   /** When a queued event is tried again; null when it waits for nothing but its turn. */
   dueAtMs: number | null;
 };
+
+/** Dead letters are all counted; filtered events, which may be any number, among the newest events alone. */
+export type Causes = {
+  causes: Cause[];
+  /** The oldest event that was looked at, where older ones were not; else null. */
+  since: string | null;
+};
+
+/** Events that ended for the same reason; `oldest` and `newest` are ids. */
+export type Cause = { reason: string; count: number; oldest: string; newest: string };
 
 export type EventDetail = EventSummary & {
   payload: string;

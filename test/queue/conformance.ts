@@ -1,4 +1,5 @@
 import type { Test } from 'tap';
+import { killMany } from './new-events.ts';
 import type { Attempt, Job, Lease, NewEvent, Queue, Retry } from '../../src/queue/queue.ts';
 
 /** What every engine must keep of the queue's contract. `open` opens the same storage again after a close. */
@@ -402,6 +403,55 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
     t.strictSame(await queue.summaries(ids), found);
     t.match(await queue.summaries(ids, 'needle'), [{ id: first!.id, status: 'queued' }]);
     t.strictSame(await queue.summaries([]), []);
+  });
+
+  withQueue('dead letters are counted, grouped by cause, and walked from the oldest on', async (t, queue) => {
+    const ids = await killMany(queue, 5200);
+    const upTo = ids.at(-1)!;
+    t.equal(await queue.countDead({}), ids.length, 'over several looks');
+    t.equal(await queue.countDead({ reason: 'expired' }), ids.length / 2);
+    t.equal(await queue.countDead({ text: '"m7"' }), 1);
+    t.equal(await queue.countDead({ installation: 'second' }), 0);
+    const walked: string[] = [];
+    for (let after: string | null | undefined; after !== null;) {
+      const page = await queue.walkDead({ reason: 'expired' }, { limit: 2000, after: after ?? null, upTo });
+      walked.push(...page.ids);
+      after = page.next;
+    }
+    t.strictSame(
+      walked,
+      ids.filter((_, n) => n % 2 === 0),
+    );
+    t.strictSame(await queue.walkDead({}, { limit: 10, after: null, upTo: ids[2]! }), {
+      ids: ids.slice(0, 3),
+      next: null,
+    });
+    t.strictSame(await queue.walkDead({}, { limit: 10, after: null, upTo: 'evt_nonsense' }), { ids: [], next: null });
+    const [bugs, expired] = [ids.filter((_, n) => n % 2 === 1), walked];
+    const { causes, since } = await queue.causes('dead');
+    t.strictSame(
+      causes.toSorted((a, b) => a.reason.localeCompare(b.reason)),
+      [
+        { reason: 'bug', count: bugs.length, oldest: bugs[0], newest: bugs.at(-1) },
+        { reason: 'expired', count: expired.length, oldest: expired[0], newest: expired.at(-1) },
+      ],
+    );
+    t.equal(since, null);
+    t.strictSame(await queue.causes('dead', 'second'), { causes: [], since: null });
+  });
+
+  withQueue('filtered events are grouped by cause, each installation its own', async (t, queue) => {
+    const one = { ...event('u', '1'), filtered: 'mapping_dropped' };
+    const receipts = await queue.enqueue([
+      one,
+      { ...one, messageId: '2' },
+      { ...one, messageId: '3', installation: 'second', filtered: 'consent_marketing' },
+      event('u', '4'),
+    ]);
+    const dropped = { reason: 'mapping_dropped', count: 2, oldest: receipts[0]!.id, newest: receipts[1]!.id };
+    t.strictSame(await queue.causes('filtered', 'default'), { causes: [dropped], since: null });
+    t.equal((await queue.causes('filtered')).causes.length, 2);
+    t.strictSame((await queue.causes('dead')).causes, []);
   });
 
   withQueue('what many hand over at once is all kept, each once', async (t, queue, reopen) => {

@@ -1,8 +1,8 @@
 import type { StoreOptions } from './store.ts';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { type EventFilter, type EventSummary, type Queue, QueueUnavailable, type Standing } from '../queue.ts';
-import { seqOf } from './event-id.ts';
+import { type Queue, QueueUnavailable, type Standing } from '../queue.ts';
+import { createLooks } from './looks.ts';
 import {
   isWrite,
   type Op,
@@ -118,11 +118,11 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
     );
   }
 
-  function ask<K extends Op['kind']>(op: Op & { kind: K }, weight = 0): Promise<Results[K]> {
+  function ask<O extends Op>(op: O, weight = 0): Promise<Results[O['kind']]> {
     if (closing) return Promise.reject(new QueueUnavailable('cannot_store', 'the service is shutting down'));
     if (!worker)
       return Promise.reject(new QueueUnavailable('cannot_store', health.ok ? 'the database is closed' : health.reason));
-    return new Promise<Results[K]>((resolve, reject) => {
+    return new Promise<Results[O['kind']]>((resolve, reject) => {
       waiting.push({ op, weight, resolve, reject });
       schedule();
     });
@@ -247,7 +247,7 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
       wake = listener;
     },
     record: (installation, key) => ask({ kind: 'record', key: `${installation}/${key}` }),
-    find,
+    ...createLooks(ask),
     detail: (id) => ask({ kind: 'detail', id }),
     summaries: (ids, text) => ask({ kind: 'summaries', ids, text }),
     async states(ids) {
@@ -272,19 +272,6 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
       return closing;
     },
   };
-
-  /** Looks in bounded steps, between which the writer thread goes on with its writes. */
-  async function find(filter: EventFilter, page: { limit: number; before: string | null }): ReturnType<Queue['find']> {
-    const events: EventSummary[] = [];
-    let below = page.before === null ? Infinity : seqOf(page.before);
-    if (Number.isNaN(below)) return { events, next: null };
-    while (events.length < page.limit && below > 0) {
-      const found = await ask({ kind: 'find', filter, limit: page.limit - events.length, below });
-      events.push(...found.events);
-      below = found.below;
-    }
-    return { events, next: below > 0 ? (events.at(-1)?.id ?? null) : null };
-  }
 
   function ownToken(token: string): string | undefined {
     const [number, own] = token.split('.');

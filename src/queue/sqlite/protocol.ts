@@ -1,3 +1,4 @@
+import type { CountedDead, SomeCauses, WalkedDead } from './causes.ts';
 import type { FoundPage } from './search.ts';
 import type { StoreOptions } from './store.ts';
 import type {
@@ -37,6 +38,10 @@ export type Op =
   | { kind: 'audit'; limit: number; before: string | null }
   | { kind: 'record'; key: string }
   | { kind: 'find'; filter: EventFilter; limit: number; below: number }
+  | { kind: 'countDead'; filter: EventFilter; after: number }
+  | { kind: 'walkDead'; filter: EventFilter; after: number; upTo: number; limit: number }
+  | { kind: 'deadCauses'; installation: string | undefined; after: number }
+  | { kind: 'filteredCauses'; installation: string | undefined; below: number }
   | { kind: 'detail'; id: string }
   | { kind: 'summaries'; ids: string[]; text: string | undefined }
   | { kind: 'states'; ids: string[] }
@@ -59,6 +64,10 @@ export type Results = {
   audit: AuditPage;
   record: string | null;
   find: FoundPage;
+  countDead: CountedDead;
+  walkDead: WalkedDead;
+  deadCauses: SomeCauses;
+  filteredCauses: SomeCauses;
   detail: EventDetail | null;
   summaries: EventSummary[];
   states: [string, EventState][];
@@ -93,6 +102,10 @@ const reads: ReadonlySet<Op['kind']> = new Set([
   'find',
   'detail',
   'states',
+  'countDead',
+  'walkDead',
+  'deadCauses',
+  'filteredCauses',
   'summaries',
   'stats',
   'installations',

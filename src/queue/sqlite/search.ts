@@ -6,8 +6,12 @@ import { triedCalls, triedStatus } from './statements.ts';
 /** What one bounded look found, and below which seq to look next; 0 when there is nothing older. */
 export type FoundPage = { events: EventSummary[]; below: number };
 
-/** Looks at the kept events, newest first. One look reads at most so many rows, since the writer waits meanwhile. */
+/**
+ * Looks at the kept events, newest first. One look reads at most so many rows, since the writer waits meanwhile; to
+ * look for a text takes ten times as long.
+ */
 const rowsALook = 20_000;
+const textsALook = 2000;
 
 const columns = `event.seq, event.installation, message_id, event.type, name, user_id, email, anonymous_id, received_at, event.at,
   coalesce(settled.status, 'queued') AS status, settled.reason, settled.at AS settled_at,
@@ -19,6 +23,9 @@ const joins = 'LEFT JOIN settled ON settled.seq = event.seq LEFT JOIN job ON job
 export function createSearch(db: Database) {
   const newest = db.prepare('SELECT max(seq) AS seq FROM event');
   const oldest = db.prepare('SELECT min(seq) AS seq FROM event');
+  const nthDead = db.prepare(
+    "SELECT seq FROM settled INDEXED BY settled_dead WHERE status = 'dead' AND seq < ? ORDER BY seq DESC LIMIT 1 OFFSET ?",
+  );
   const one = db.prepare(`SELECT ${columns}, payload, decision FROM event ${joins} WHERE event.seq = ?`);
   const summary = db.prepare(`SELECT ${columns} FROM event ${joins} WHERE event.seq = ?`);
   const withText = db.prepare(`SELECT ${columns} FROM event ${joins} WHERE event.seq = ? AND instr(payload, ?) > 0`);
@@ -26,8 +33,9 @@ export function createSearch(db: Database) {
 
   function find(filter: EventFilter, limit: number, below: number): FoundPage {
     const top = Math.min(below, Number(newest.get()?.seq ?? 0) + 1);
-    // Dead letters have an index of their own, and are few: no window is needed to bound the look.
-    const bottom = filter.status === 'dead' ? 0 : Math.max(0, top - rowsALook);
+    const looked = filter.text === undefined ? rowsALook : textsALook;
+    // Dead letters have an index of their own: a look is bounded by their number, not by their place.
+    const bottom = filter.status === 'dead' ? Number(nthDead.get(top, looked)?.seq ?? 0) : Math.max(0, top - looked);
     const { where, values } = conditions(filter);
     const from =
       filter.status === 'dead'
@@ -73,7 +81,8 @@ export function createSearch(db: Database) {
   return { find, detail, summaries };
 }
 
-function conditions(filter: EventFilter): { where: string; values: (string | number)[] } {
+/** `AND …` for each thing that is wanted of an event. */
+export function conditions(filter: EventFilter): { where: string; values: (string | number)[] } {
   const tests: [condition: string, value: string | number | undefined][] = [
     ['event.installation = ?', filter.installation],
     ['event.type = ?', filter.type],

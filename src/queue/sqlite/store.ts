@@ -1,5 +1,6 @@
 import type { NewEvent, Preview, QueueStats } from '../queue.ts';
 import { createArrivals } from './arrivals.ts';
+import { createCauses } from './causes.ts';
 import { type Database, schema } from './database.ts';
 import { createHistory, type Retention } from './history.ts';
 import { openInstallations } from './installations.ts';
@@ -106,6 +107,7 @@ export function openStore(db: Database, options: StoreOptions) {
     redrive: history.redrive,
     states: history.states,
     ...createSearch(db),
+    ...createCauses(db),
     record: (key: string): string | null => {
       const record = sql.contact.get(key)?.record;
       return typeof record === 'string' ? record : null;

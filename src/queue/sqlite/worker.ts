@@ -136,6 +136,10 @@ function read(store: Store, op: Op): Results[Op['kind']] {
   if (op.kind === 'lease') return store.lease(Date.now(), op);
   if (op.kind === 'record') return store.record(op.key);
   if (op.kind === 'find') return store.find(op.filter, op.limit, op.below);
+  if (op.kind === 'countDead') return store.countDead(op);
+  if (op.kind === 'walkDead') return store.walkDead(op);
+  if (op.kind === 'deadCauses') return store.deadCauses(op);
+  if (op.kind === 'filteredCauses') return store.filteredCauses(op);
   if (op.kind === 'detail') return store.detail(op.id);
   if (op.kind === 'summaries') return store.summaries(op.ids, op.text);
   if (op.kind === 'states') return store.states(op.ids);
