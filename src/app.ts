@@ -11,6 +11,7 @@ import { eventRoutes } from './console/event-routes.ts';
 import { eventStreamRoute } from './console/event-stream.ts';
 import { createLive } from './console/live.ts';
 import { overviewRoute } from './console/overview.ts';
+import { pageRoutes } from './console/page-routes.ts';
 import { explain } from './console/reasons.ts';
 import { redriveRoutes } from './console/redrive-routes.ts';
 import { createRedrives } from './console/redrives.ts';
@@ -298,6 +299,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     guarded.addHook('onRequest', refuse);
     await guarded.register(managementRoutes, { installations, queue });
   });
+  await http.register(pageRoutes);
   await http.register(healthRoutes, {
     queue,
     installations: () =>

@@ -1,3 +1,4 @@
+import { consolePaths } from './openapi/console.ts';
 import { eventPaths } from './openapi/events.ts';
 import { explainPaths } from './openapi/explain.ts';
 import { healthPaths } from './openapi/health.ts';
@@ -36,6 +37,7 @@ export function describeApi(): object {
       ...explainPaths,
       ...managementPaths,
       ...healthPaths,
+      ...consolePaths,
     },
     components: { ...ingestComponents, schemas: describeSchemas() },
   };

@@ -1,0 +1,146 @@
+// `npm run screenshots [part of a name]`: every screen of the console, light and dark, wide and narrow, into
+// docs/screenshots. Runs the service with a simulated Intercom.
+import { mkdirSync, mkdtempSync, statSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Page } from 'playwright-core';
+import pino from 'pino';
+import { buildApp } from '../src/app.ts';
+import { readConfig } from '../src/config.ts';
+import { startSimulator } from '../src/simulator/simulator.ts';
+import { openBrowser, openTab } from '../test/console/browser.ts';
+import { startFront } from '../test/console/fake-routes.ts';
+import { enter, playShop } from '../test/console/stage.ts';
+
+const folder = 'docs/screenshots';
+const largestBytes = 200_000;
+const adminToken = 'an-admin-token-for-pictures';
+const only = process.argv[2] ?? '';
+
+type Shot = { name: string; hash: string; ready: string; prepare?: (page: Page) => Promise<void> };
+const shots: Shot[] = [
+  { name: 'sign-in', hash: '', ready: 'text=Admin token' },
+  { name: 'events', hash: '#/events', ready: '[data-event]' },
+  { name: 'story', hash: '#/events?type=track&name=Order%20Completed', ready: '[data-event]', prepare: openFirst },
+  { name: 'story-dead', hash: '#/events?status=dead', ready: '[data-event]', prepare: openFirst },
+  { name: 'dead-letters', hash: '#/dead-letters', ready: '.group' },
+  {
+    name: 'redrive',
+    hash: '#/dead-letters',
+    ready: '.group',
+    prepare: (page) => page.getByRole('button', { name: 'Redrive…' }).first().click(),
+  },
+  { name: 'try', hash: '#/try', ready: 'h1', prepare: explain },
+  { name: 'health', hash: '#/health', ready: '.health-part' },
+  { name: 'integrations', hash: '#/integrations', ready: '.integration' },
+  {
+    name: 'install',
+    hash: '#/integrations',
+    ready: '.integration',
+    prepare: (page) => page.getByRole('button', { name: 'Install another' }).click(),
+  },
+];
+
+async function openFirst(page: Page): Promise<void> {
+  await page.locator('[data-event]').first().click();
+  await page.locator('.story-steps').waitFor();
+}
+async function explain(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Order Completed' }).click();
+  await page.getByRole('button', { name: 'Explain' }).click();
+  await page.locator('.call-card').first().waitFor();
+}
+
+const simulator = await startSimulator({
+  tokens: ['demo-token'],
+  attributes: [{ model: 'contact', name: 'plan', data_type: 'string' }],
+});
+const data = mkdtempSync(join(tmpdir(), 'signal-intercom-pictures-'));
+const config = readConfig({
+  INTERCOM_ACCESS_TOKEN: 'demo-token',
+  INTERCOM_REGION: 'us',
+  INTERCOM_API_URL: simulator.url,
+  DATABASE_URL: `file:${join(data, 'queue.db')}`,
+  ADMIN_TOKEN: adminToken,
+});
+const app = await buildApp(config, pino({ level: 'silent' }));
+const url = await app.http.listen({ host: '127.0.0.1', port: 0 });
+const front = await startFront(null, url, adminToken);
+const browser = await openBrowser();
+mkdirSync(folder, { recursive: true });
+try {
+  await emptyPicture();
+  await playShop(url, simulator);
+  for (const theme of ['light', 'dark'] as const) {
+    for (const [width, height] of [
+      [1440, 900],
+      [390, 844],
+    ] as const) {
+      for (const shot of shots) {
+        const name = `${shot.name}-${theme}${width < 500 ? '-phone' : ''}`;
+        if (name.includes(only)) await take(shot, name, { width, height, theme });
+      }
+    }
+  }
+} finally {
+  await browser.close();
+  front.close();
+  await app.stop(1000);
+  await simulator.close();
+  await rm(data, { recursive: true, force: true });
+}
+
+async function emptyPicture(): Promise<void> {
+  for (const theme of ['light', 'dark'] as const)
+    if (`first-steps-${theme}`.includes(only))
+      await take({ name: '', hash: '#/events', ready: '.first-steps' }, `first-steps-${theme}`, {
+        width: 1440,
+        height: 900,
+        theme,
+      });
+}
+
+async function take(
+  shot: Shot,
+  name: string,
+  view: { width: number; height: number; theme: 'light' | 'dark' },
+): Promise<void> {
+  const { page, context, complaints } = await openTab(browser, view);
+  await page.route('**/v1/admin/overview', async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, json: withPast(await response.json()) });
+  });
+  if (shot.hash === '') await page.goto(front.url);
+  else await enter(page, front.url, adminToken, shot.hash);
+  await page.locator(shot.ready).first().waitFor();
+  await shot.prepare?.(page);
+  await page.waitForTimeout(500);
+  const file = join(folder, `${name}.png`);
+  await page.screenshot({ path: file });
+  await context.close();
+  const { size } = statSync(file);
+  process.stdout.write(`${file} ${Math.round(size / 1000)} kB\n`);
+  if (complaints.length > 0 || size > largestBytes) throw new Error(`${name}: ${size} bytes, ${complaints.join('; ')}`);
+}
+
+/** The service has run for seconds: the hour before is made up, so that the charts have something to show. */
+function withPast(overview: { ledger: Record<string, number>; minutes: Record<string, number | string>[] }): unknown {
+  if (overview.ledger.accepted === 0) return overview;
+  const minutes = overview.minutes.map((minute, index) => {
+    if (index >= 58) return minute;
+    const delivered = Math.round(34 + 16 * Math.sin(index / 7) + 9 * Math.sin(index * 1.9));
+    const filtered = Math.round(delivered / 14);
+    const dead = index % 17 === 5 ? 2 : 0;
+    return {
+      ...minute,
+      delivered,
+      filtered,
+      dead,
+      accepted: delivered + filtered + dead,
+      calls: Math.round(delivered * 0.8),
+      retried: index > 30 && index < 34 ? 6 : 0,
+    };
+  });
+  return { ...overview, minutes };
+}
