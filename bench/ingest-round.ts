@@ -3,6 +3,7 @@ import { closedLoop, openLoop, type Round } from './load.ts';
 import { type Child, freePort, until } from './processes.ts';
 import { answers, startService } from './service.ts';
 import { startSimulator } from './simulator.ts';
+import { openWatchers } from './watchers.ts';
 
 export type IngestLoad = {
   body(): string;
@@ -11,6 +12,8 @@ export type IngestLoad = {
   seconds: number;
   /** Open loop at this rate; closed loop if absent. */
   perSecond?: number;
+  /** Consoles that watch the live stream meanwhile. */
+  watchers?: number;
 };
 
 export type IngestRound = Round & {
@@ -23,6 +26,7 @@ export type IngestRound = Round & {
 export async function roundAtService({ stage }: Bench, load: IngestLoad): Promise<IngestRound> {
   const simulator = await startSimulator(stage);
   const { url, child, ledger } = await startService(stage, { simulator });
+  const watchers = await openWatchers(url, load.watchers ?? 0);
   await warmUp(url, load);
   const before = await ledger();
   const round = await measure(url, child, load);
@@ -30,6 +34,8 @@ export async function roundAtService({ stage }: Bench, load: IngestLoad): Promis
   const confirmed = accepted(round) * load.eventsPerRequest;
   // No rate is believed that the service's own ledger does not confirm.
   if (kept !== confirmed) throw new Error(`${confirmed} events were answered with 202, and ${kept} are in the ledger`);
+  // Nor one that nobody watched who should have.
+  if (watchers.close().some((told) => told === 0)) throw new Error('a console was told of no event');
   await stage.clear();
   return round;
 }

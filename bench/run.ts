@@ -1,5 +1,5 @@
 // `npm run bench`: measures the built service on this machine. docs/benchmarks.md says what and how.
-//   node bench/run.ts [--quick] [ingest batch latency calls drain quota start] [backlog] [growth] [generators]
+//   node bench/run.ts [--quick] [ingest batch latency calls drain quota start] [backlog] [consoles] [growth] [generators]
 import { statfs } from 'node:fs/promises';
 import type { Bench } from './bench.ts';
 import { benchFolder, createStage } from './processes.ts';
@@ -7,6 +7,7 @@ import { createReport } from './report.ts';
 import { backlog } from './scenarios/backlog.ts';
 import { batch } from './scenarios/batch.ts';
 import { calls } from './scenarios/calls.ts';
+import { consoles } from './scenarios/consoles.ts';
 import { drain } from './scenarios/drain.ts';
 import { generators } from './scenarios/generators.ts';
 import { growth } from './scenarios/growth.ts';
@@ -16,7 +17,7 @@ import { quota } from './scenarios/quota.ts';
 import { start } from './scenarios/start.ts';
 
 const usual = { ingest, batch, latency, calls, drain, quota, start };
-const onlyByName = { backlog, generators, growth };
+const onlyByName = { backlog, consoles, generators, growth };
 const scenarios: Record<string, (bench: Bench) => Promise<void>> = { ...usual, ...onlyByName };
 
 const options = process.argv.slice(2).filter((word) => word.startsWith('-'));

@@ -26,6 +26,8 @@ export type ServiceOptions = {
   ready?: '/readyz' | '/readyz?only=store' | '/healthz';
 };
 
+export const adminToken = 'bench-admin-token';
+
 /** For instance --cpu-prof; see docs/benchmarks.md. */
 const nodeFlags = (process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter((flag) => flag !== '');
 
@@ -39,6 +41,7 @@ export async function startService(stage: Stage, options: ServiceOptions): Promi
     INTERCOM_API_URL: simulator.url,
     DATABASE_URL: `file:${join(folder, 'queue.db')}`,
     PORT: String(port),
+    ADMIN_TOKEN: adminToken,
     LOG_LEVEL: 'warn',
   };
   const child = stage.start('dist/server.js', env, nodeFlags);

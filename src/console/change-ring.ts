@@ -6,7 +6,7 @@ import { fits, matches } from './event-query.ts';
  * reader that missed more than is remembered is told so.
  */
 export type ChangeRing = {
-  add(change: Change): void;
+  add(state: ChangedState, summary: EventSummary | null): void;
   /** The number of the newest change. */
   head(): number;
   /** Whether all that came after this number is remembered. */
@@ -17,14 +17,13 @@ export type ChangeRing = {
   clear(): void;
 };
 
-/** With the whole summary where it was at hand; else that is to be asked for by id. */
-export type Change = { state: ChangedState; summary: EventSummary | null };
 export type ChangedState = Pick<EventState, 'id' | 'status' | 'reason'>;
-export type Numbered = Change & { number: number };
+/** An acceptance comes with the whole summary; that of any other change is to be asked for by id. */
+export type Change = { number: number; state: ChangedState; summary: EventSummary | null };
 
 export type Picked = {
   /** The newest change of each event, in the order of the changes; some may turn out not to match. */
-  changes: Numbered[];
+  changes: Change[];
   /** Where the reader stands after them. */
   next: number;
   /** Changes that it is not shown, since there are too many. */
@@ -39,7 +38,7 @@ const behindAtMost = 2000;
 const newestAfterSkip = 100;
 
 export function createChangeRing(): ChangeRing {
-  const ring: Numbered[] = [];
+  const ring: Change[] = [];
   let head = 0;
   /** Everything after this number is remembered. */
   let floor = 0;
@@ -47,11 +46,11 @@ export function createChangeRing(): ChangeRing {
   function pick(from: number, filter: EventFilter): Picked {
     const lost = Math.max(0, floor - from);
     const seen = new Set<string>();
-    const matching: Numbered[] = [];
+    const matching: Change[] = [];
     for (let number = head; number > Math.max(from, floor); number -= 1) {
       const one = ring[number % size]!;
-      if (seen.has(one.state.id)) continue;
-      seen.add(one.state.id);
+      if (seen.size > 0 && seen.has(one.state.id)) continue;
+      if (!one.summary) seen.add(one.state.id); // an acceptance is the first change of its event: it hides none
       if (mayMatch(filter, one)) matching.push(one);
     }
     matching.reverse();
@@ -64,9 +63,9 @@ export function createChangeRing(): ChangeRing {
   }
 
   return {
-    add(change) {
+    add(state, summary) {
       head += 1;
-      ring[head % size] = { ...change, number: head };
+      ring[head % size] = { number: head, state, summary };
       floor = Math.max(floor, head - size);
     },
     head: () => head,

@@ -126,6 +126,7 @@ export function createLive(options: {
     }
     for (const seat of readySeats()) {
       if (seat.ledger === ledger) continue;
+
       seat.ledger = ledger;
       seat.watcher.send(Buffer.from(`id: ${eventId(seat.at)}\nevent: overview\ndata: ${ledger}\n\n`));
     }
@@ -191,13 +192,13 @@ export function createLive(options: {
       receipts.forEach((receipt, index) => {
         if (receipt.duplicate) return;
         const summary = summaryOf(events[index]!, receipt);
-        ring.add({ state: summary, summary });
+        ring.add(summary, summary);
       });
       scheduleFlush();
     },
     changed(states) {
       if (!isRecording) return;
-      for (const { id, status, reason } of states) ring.add({ state: { id, status, reason }, summary: null });
+      for (const { id, status, reason } of states) ring.add({ id, status, reason }, null);
       scheduleFlush();
     },
     hasRoom: () => !isClosed && seats.size < seatsAtMost,
@@ -214,10 +215,25 @@ export function createLive(options: {
 
 /** What the queue would answer of an event that it has just kept. */
 function summaryOf(event: NewEvent, { id, status, reason }: Receipt & { duplicate: false }): EventSummary {
-  const { installation, messageId, type, name, userId, email, anonymousId, receivedAtMs, atMs } = event;
-  const settledAtMs = status === 'filtered' ? receivedAtMs : null;
-  const known = { installation, messageId, type, name, userId, email, anonymousId, receivedAtMs, atMs, settledAtMs };
-  return { id, status, reason, intercomStatus: null, calls: 0, ...known, attempts: 0, dueAtMs: null };
+  return {
+    id,
+    status,
+    reason,
+    intercomStatus: null,
+    calls: 0,
+    installation: event.installation,
+    messageId: event.messageId,
+    type: event.type,
+    name: event.name,
+    userId: event.userId,
+    email: event.email,
+    anonymousId: event.anonymousId,
+    receivedAtMs: event.receivedAtMs,
+    atMs: event.atMs,
+    settledAtMs: status === 'filtered' ? event.receivedAtMs : null,
+    attempts: 0,
+    dueAtMs: null,
+  };
 }
 
 /** The number of an event id that this process gave. */

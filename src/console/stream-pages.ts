@@ -1,5 +1,5 @@
 import type { EventFilter, EventSummary, Queue } from '../queue/queue.ts';
-import type { Numbered, Picked } from './change-ring.ts';
+import type { Change, Picked } from './change-ring.ts';
 import { toSummary } from './event-answers.ts';
 import { matches } from './event-query.ts';
 
@@ -68,6 +68,6 @@ function wanted({ changes, filter }: Page): string[] {
 }
 
 /** The ring's own summary, where that is enough to tell whether the event matches. */
-function known({ summary }: Numbered, { text }: EventFilter): EventSummary | undefined {
+function known({ summary }: Change, { text }: EventFilter): EventSummary | undefined {
   return summary && text === undefined ? summary : undefined;
 }
