@@ -35,6 +35,7 @@ import { savingsOf } from './intercom/savings.ts';
 import { createMetrics } from './metrics.ts';
 import { sendProblem } from './problem.ts';
 import { openSqliteQueue } from './queue/sqlite/engine.ts';
+import { openTracing } from './tracing/open.ts';
 import { readVersion } from './version.ts';
 
 /** The whole service as a value: everything is opened, connected and registered here, and closed in reverse. */
@@ -65,6 +66,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     ruleCategory: (event) => ruleFor(config.mappingRules, event)?.consent,
   });
   const version = readVersion();
+  const tracing = await openTracing(process.env, version, log);
   const metrics = createMetrics(version, async () => ({
     stats: queue.health().ok ? await queue.stats() : null,
     isStoreAvailable: queue.health().ok,
@@ -138,10 +140,12 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   const personKey = randomBytes(16);
 
   /** The one line of an attempt: pseudonymous, and without what was sent. */
-  function recordAttempt({ lease, step, outcome, reason, status, attempt, retryInMs }: AttemptReport): void {
+  function recordAttempt(report: AttemptReport): void {
+    const { lease, step, outcome, reason, status, attempt, retryInMs } = report;
     if (outcome === 'retry' || outcome === 'hold') settlements.postpone(lease.jobs.map(({ id }) => id));
     activity.attempted({ outcome, events: step.jobs.length, calls: step.calls, saved: savingsOf(step) });
     const { installation } = lease;
+    tracing?.attempted(report, apiUrlOf(config, installations.get(installation)?.settings.region ?? null));
     metrics.attempts.inc({ installation, type: step.type, outcome, reason: reason ?? '' });
     if (outcome !== 'retry' && outcome !== 'hold')
       metrics.settled.inc({ installation, status: outcome, reason: reason ?? '' }, step.jobs.length);
@@ -219,12 +223,14 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     anonymousEvents: config.anonymousEvents,
     isDropped: (event) => ruleFor(config.mappingRules, event)?.drop === true,
   };
+  tracing?.watch(http);
   await http.register(ingestRoutes, {
     queue,
     settlements,
     authenticate: createAuthenticator(config.ingestAuth),
     accept,
     waitMs: config.ingestWaitMs,
+    traceparentOf: tracing?.traceparentOf,
     installation: (id) => (id === undefined ? installations.forIngest() : installations.get(id))?.id ?? null,
     hasSeveral: () => installations.list().length > 0,
     holdReason,
@@ -326,8 +332,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     live.close();
     settlements.close(); // who waits for a delivery gets the 202 now
     await Promise.all([closeHttp(), installations.stop(graceMs)]);
-    await alerts.stop();
-    await redrives.stop();
+    await Promise.all([alerts.stop(), redrives.stop(), tracing?.close()]);
     await queue.close();
   }
 

@@ -22,6 +22,8 @@ export type Arrival = {
   receivedAtMs: number;
   /** `webhook-id` or `Idempotency-Key`, of a request with a single event. */
   requestKey: string | undefined;
+  /** The traceparent of the request, where somebody collects its trace. */
+  trace?: string | undefined;
 };
 
 export function acceptEvent(raw: unknown, arrival: Arrival, options: AcceptOptions): Accepted {
@@ -65,6 +67,7 @@ export function acceptEvent(raw: unknown, arrival: Arrival, options: AcceptOptio
       payload,
       decision: JSON.stringify(decision),
       consent: options.consent.statement(event),
+      ...(arrival.trace !== undefined && { trace: arrival.trace }),
       filtered: decision.granted
         ? isAnonymous && !canBeHeld
           ? 'no_identifier'

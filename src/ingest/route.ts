@@ -24,6 +24,8 @@ export type IngestOptions = {
   /** Right after events were kept, with what the queue answered for each. */
   onKept(events: NewEvent[], receipts: Receipt[]): void;
   onAnswer(report: IngestReport): void;
+  /** What its events are kept with, where somebody collects the request's trace. */
+  traceparentOf?: ((request: FastifyRequest) => string | undefined) | undefined;
   now?: () => number;
 };
 
@@ -64,7 +66,8 @@ export async function ingestRoutes(app: FastifyInstance, options: IngestOptions)
     const receivedAtMs = now();
     const requestKey =
       events.length > 1 ? undefined : (header(request, 'webhook-id') ?? header(request, 'idempotency-key'));
-    const accepted = events.map((raw) => acceptEvent(raw, { installation, receivedAtMs, requestKey }, options.accept));
+    const arrival = { installation, receivedAtMs, requestKey, trace: options.traceparentOf?.(request) };
+    const accepted = events.map((raw) => acceptEvent(raw, arrival, options.accept));
     const kept = accepted.flatMap((one) => (one.ok ? [one.event] : []));
     if (kept.length === 0) return refuseAll(request, reply, accepted, startedAt);
 

@@ -30,6 +30,8 @@ export type Exchange = {
     status: number | null;
     answer?: unknown;
     requestId?: string;
+    /** When it was sent, Unix ms. */
+    atMs: number;
     ms: number;
   }[];
   warnings: { code: string; message: string; field?: string }[];
@@ -77,14 +79,15 @@ function blank(): Transcript {
 
 function describe({ method, path, body }: Request, reply: Reply): Exchange['calls'][number] {
   const request = { method, path, ...(body !== undefined && { body }) };
-  if (reply.kind === 'no_answer')
-    return { ...request, status: null, answer: { failure: reply.code }, ms: Math.round(reply.ms) };
+  const ms = Math.round(reply.ms);
+  const times = { atMs: Date.now() - ms, ms };
+  if (reply.kind === 'no_answer') return { ...request, status: null, answer: { failure: reply.code }, ...times };
   return {
     ...request,
     status: reply.status,
     ...(reply.errors.length > 0 && { answer: { errors: reply.errors } }),
     ...(reply.requestId !== null && { requestId: reply.requestId }),
-    ms: Math.round(reply.ms),
+    ...times,
   };
 }
 

@@ -91,6 +91,8 @@ export type NewEvent = {
   decision: string;
   /** What the event says of the person's consent; compared at the time of sending. */
   consent: Consent | null;
+  /** The W3C traceparent of the request that brought it, where somebody collects traces. */
+  trace?: string;
   /** Set: the event is kept and explained, but never sent. */
   filtered: string | null;
 };
@@ -186,6 +188,7 @@ export type Job = {
   /** Came from an anonymous visitor, and waited for a login. */
   wasHeld: boolean;
   payload: string;
+  trace?: string;
 };
 
 /** What a person's latest statement withholds or restores; null where nothing was ever withheld. */

@@ -45,6 +45,7 @@ export function createArrivals(parts: {
     const seq = nextSeq;
     nextSeq += 1;
     insertEvent(seq, event);
+    if (event.trace !== undefined) sql.insertTrace.run(seq, event.trace);
     seen.add(event.installation, event.messageId, seq, event.receivedAtMs);
     const person = people.resolve(event, join);
     rememberConsent(person, event);

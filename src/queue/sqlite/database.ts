@@ -63,6 +63,8 @@ CREATE TABLE IF NOT EXISTS job (
 CREATE INDEX IF NOT EXISTS job_held ON job (seq) WHERE instr(person, '/anon:') > 0;
 -- Events that waited for a login, which they follow whatever becomes of their device.
 CREATE TABLE IF NOT EXISTS was_held (seq INTEGER PRIMARY KEY) STRICT;
+-- Only events that came while traces were collected.
+CREATE TABLE IF NOT EXISTS trace (seq INTEGER PRIMARY KEY, traceparent TEXT NOT NULL) STRICT;
 -- A row is an event that left the queue.
 CREATE TABLE IF NOT EXISTS settled (
   seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, status TEXT NOT NULL, reason TEXT, person TEXT NOT NULL, attempts INTEGER NOT NULL,

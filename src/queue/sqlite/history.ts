@@ -96,6 +96,7 @@ export function createHistory(parts: {
       sql.deleteSettled.run(seq);
       sql.deleteAttempts.run(seq);
       sql.deleteHeld.run(seq);
+      sql.deleteTrace.run(seq);
       sql.deleteEvent.run(seq);
     }
     if (over.length > 0) sql.keepLastSeq.run();

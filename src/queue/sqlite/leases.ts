@@ -170,6 +170,7 @@ function toJob(row: Record<string, unknown>): Job {
     createdAtSeconds: row.created_at === null ? null : Number(row.created_at),
     wasHeld: row.was_held === 1,
     payload: String(row.payload),
+    ...(typeof row.traceparent === 'string' && { trace: row.traceparent }),
   };
 }
 

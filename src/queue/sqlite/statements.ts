@@ -31,6 +31,7 @@ export function statements(db: Database) {
     deleteJoinedSource: db.prepare('DELETE FROM joined WHERE person = ? AND source = ?'),
     job: db.prepare(
       `SELECT job.seq, person, attempts, created_at, received_at, at, payload,
+         (SELECT traceparent FROM trace WHERE trace.seq = job.seq) AS traceparent,
          EXISTS (SELECT 1 FROM was_held WHERE was_held.seq = job.seq) AS was_held
        FROM job JOIN event USING (seq) WHERE job.seq = ?`,
     ),
@@ -60,6 +61,8 @@ export function statements(db: Database) {
     dead: db.prepare('SELECT person, created_at FROM settled WHERE seq = ?'),
     deleteSettled: db.prepare('DELETE FROM settled WHERE seq = ?'),
     deleteAttempts: db.prepare('DELETE FROM attempt WHERE seq = ?'),
+    insertTrace: db.prepare('INSERT INTO trace VALUES (?, ?)'),
+    deleteTrace: db.prepare('DELETE FROM trace WHERE seq = ?'),
     deleteEvent: db.prepare('DELETE FROM event WHERE seq = ?'),
     restoreJob: db.prepare('INSERT INTO job (seq, person, created_at) VALUES (?, ?, ?)'),
     settledFrom: db.prepare('SELECT seq, at, status FROM settled WHERE seq > ? ORDER BY seq LIMIT ?'),
