@@ -33,6 +33,7 @@ import { noRules, ruleFor } from './intercom/mapping-rules.ts';
 import { holdTexts } from './intercom/preflight.ts';
 import { savingsOf } from './intercom/savings.ts';
 import { createMetrics } from './metrics.ts';
+import { peopleRoutes } from './people/routes.ts';
 import { sendProblem } from './problem.ts';
 import { openSqliteQueue } from './queue/sqlite/engine.ts';
 import { openTracing } from './tracing/open.ts';
@@ -182,7 +183,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     childLoggerFactory: (parent) => parent, // lines name their request themselves; a logger per request costs more than they do
     requestIdHeader: 'x-request-id',
     bodyLimit: 1_000_000,
-    routerOptions: { ignoreTrailingSlash: true },
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 }, // a person's key may be a long one
     forceCloseConnections: 'idle',
     return503OnClosing: false, // requests that arrived before the end are answered
   });
@@ -275,6 +276,12 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     await guarded.register(eventRoutes, { queue });
     await guarded.register(redriveRoutes, { queue, redrives });
     await guarded.register(eventStreamRoute, { live });
+    await guarded.register(peopleRoutes, {
+      queue,
+      hasInstallation: (id) => installations.get(id) !== undefined,
+      waitMs: config.ingestWaitMs,
+      onErasure: (id) => live.changed([{ id, status: 'queued', reason: null }]),
+    });
     await guarded.register(explainRoutes, {
       queue,
       accept,

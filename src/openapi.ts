@@ -4,6 +4,7 @@ import { explainPaths } from './openapi/explain.ts';
 import { healthPaths } from './openapi/health.ts';
 import { addressedIngestPath, ingestComponents, ingestPath } from './openapi/ingest.ts';
 import { managementPaths } from './openapi/management.ts';
+import { peoplePaths } from './openapi/people.ts';
 import { redrivePaths } from './openapi/redrives.ts';
 import { describeSchemas } from './openapi/schemas.ts';
 import { watchingPaths } from './openapi/watching.ts';
@@ -25,6 +26,7 @@ export function describeApi(): object {
     tags: [
       { name: 'ingest', description: 'Where Signal sends its events.' },
       { name: 'events', description: 'What became of each event; dead letters and their way back.' },
+      { name: 'people', description: 'What is known of a person, and its erasure.' },
       { name: 'management', description: "Installed Intercom workspaces, in the shapes of Signal's Management API." },
       { name: 'operations', description: 'For load balancers, monitoring and whoever integrates.' },
     ],
@@ -35,6 +37,7 @@ export function describeApi(): object {
       ...redrivePaths,
       ...watchingPaths,
       ...explainPaths,
+      ...peoplePaths,
       ...managementPaths,
       ...healthPaths,
       ...consolePaths,

@@ -148,7 +148,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         case 'retry': {
           if (isFailure(outcome)) gate.failed(outcome.reason);
           const job = headOf(lease, step);
-          if (now() - job.receivedAtMs > options.retryMaxAgeMs) {
+          // A person's right to be forgotten does not expire.
+          if (lease.erasure === null && now() - job.receivedAtMs > options.retryMaxAgeMs) {
             settle(step, 'dead', 'expired');
             break;
           }

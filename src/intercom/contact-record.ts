@@ -32,6 +32,18 @@ const ContactRecord = z.object({
   seconds: z.record(z.string(), z.array(z.tuple([z.number(), z.number()]))).default({}),
   /** Companies this contact is attached to: the id as Signal sent it → Intercom's. */
   companies: z.record(z.string(), z.string()).default({}),
+  /** How far the erasure of this person has come. */
+  erasure: z
+    .object({
+      /** Contacts that are there no more. */
+      gone: z.array(z.string()),
+      /** Emails by which leads were searched. */
+      searched: z.array(z.string()),
+      /** The contact that Intercom named for the external_id. */
+      named: z.string().optional(),
+      isUserGone: z.boolean(),
+    })
+    .optional(),
 });
 
 /** The record of a lease; those of people joined since are folded into it. */

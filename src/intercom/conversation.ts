@@ -19,7 +19,7 @@ export type Conversation = {
 
 type Request = Omit<Call, 'patience' | 'mayGo'>;
 
-export type Person = { kind: 'user' | 'email'; value: string };
+export type Person = { kind: 'user' | 'email' | 'erasure'; value: string };
 
 /** What one step said and heard, for the attempt's story. */
 export type Exchange = {

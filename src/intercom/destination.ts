@@ -4,12 +4,13 @@ import { type IntercomClient, NotSent, type Patience } from './client.ts';
 import { createCompanies } from './companies.ts';
 import { forgetTargets, openRecord } from './contact-record.ts';
 import { type Conversation, createConversation, type Exchange, type Person } from './conversation.ts';
+import { erase, type Erasure } from './erasure.ts';
 import { createEventNames } from './event-names.ts';
 import { createIdentity } from './identity.ts';
 import type { MappingOptions } from './mapping.ts';
 import { judge, type Outcome } from './outcome.ts';
 import { createDryClient, type Surprise } from './rehearsal.ts';
-import { bug, planTasks, type Settled, type Task } from './tasks.ts';
+import { bug, erasureTask, planTasks, type Settled, type Task } from './tasks.ts';
 import { createTimeline } from './timeline.ts';
 
 /** Takes one person's jobs to Intercom, in their order; all that is Intercom's own stays behind this door. */
@@ -31,11 +32,13 @@ export type Destination = {
 export type Rehearsal = Pick<Desk, 'shared'> & { surprise?: Surprise; laterMs?: number };
 
 export type Work = {
-  /** `user:…` or `email:…`. */
+  /** `user:…`, `email:…` or `erasure:…`. */
   person: string;
   record: string | null;
   joined: string[];
   jobs: WorkJob[];
+  /** Set: the one job is to erase this person. */
+  erasure?: Erasure | null;
 };
 
 export type WorkJob = {
@@ -127,7 +130,8 @@ function openDestination(options: DestinationOptions, attributes: KnownAttribute
     // Planned anew when consent has changed on the way.
     while (left.length > 0) {
       const planned = left;
-      for (const task of planTasks(planned, mapping, desk)) {
+      const tasks = work.erasure ? [erasureTask(planned, work.erasure)] : planTasks(planned, mapping, desk);
+      for (const task of tasks) {
         if (desk.patience.stop.aborted) return;
         const startedAt = performance.now();
         conversation.isInDoubt = left.some(({ createdAtSeconds }) => createdAtSeconds !== null);
@@ -179,6 +183,8 @@ function openDestination(options: DestinationOptions, attributes: KnownAttribute
         return timeline.deliver(c, mapped, task.events[0]!, task.jobs[0]!, desk);
       case 'company':
         return companies.deliver(c, mapped);
+      case 'erasure':
+        return erase(c, mapped.erasure, now);
       case 'dropped':
         return Promise.resolve({ kind: 'filtered', reason: 'mapping_dropped' });
       default:
@@ -202,7 +208,7 @@ function isAllowed({ jobs, events }: Task, desk: Desk): boolean {
 function readPerson(person: string): Person {
   const colon = person.indexOf(':');
   const kind = person.slice(0, colon);
-  if (kind !== 'user' && kind !== 'email')
+  if (kind !== 'user' && kind !== 'email' && kind !== 'erasure')
     throw new Error(`nobody in Intercom answers to a person of the kind ${kind}`);
   return { kind, value: person.slice(colon + 1) };
 }

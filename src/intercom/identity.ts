@@ -24,7 +24,7 @@ type FoundContact = z.infer<typeof FoundContact>;
 const SearchResult = z.object({ data: z.array(FoundContact) });
 
 /** Intercom says "a few minutes" of its search index; a lead that is not found sooner may exist all the same. */
-const indexLagMs = 3 * 60_000;
+export const indexLagMs = 3 * 60_000;
 const rounds = 4;
 
 export type Identity = ReturnType<typeof createIdentity>;

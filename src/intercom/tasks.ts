@@ -1,10 +1,12 @@
 import { parseEvent, type SignalEvent } from '../ingest/event.ts';
 import type { Desk, WorkJob } from './destination.ts';
+import type { Erasure } from './erasure.ts';
 import { type Mapped, mapEvent, type MappingOptions, type Warning } from './mapping.ts';
 import type { Outcome } from './outcome.ts';
 
 /** What one step is to bring to Intercom; several jobs where identifies in a row were merged. */
-export type Task = { jobs: WorkJob[]; events: SignalEvent[]; type: string; mapped: Mapped };
+export type Task = { jobs: WorkJob[]; events: SignalEvent[]; type: string; mapped: Mapped | Erased };
+type Erased = { kind: 'erasure'; erasure: Erasure; warnings: Warning[] };
 /** Jobs that end without anything being sent. */
 export type Settled = { jobs: WorkJob[]; type: string; outcome: Outcome; warnings?: Warning[]; error?: string };
 
@@ -32,6 +34,11 @@ function identifyFirst(list: (Task | Settled)[]): (Task | Settled)[] {
   const login = list[firstOwn];
   if (firstOwn <= 0 || !login || !isIdentify(login)) return list;
   return [login, ...list.slice(0, firstOwn), ...list.slice(firstOwn + 1)];
+}
+
+/** The one task of a person that is to be erased. */
+export function erasureTask(jobs: WorkJob[], erasure: Erasure): Task {
+  return { jobs, events: [], type: 'erasure', mapped: { kind: 'erasure', erasure, warnings: [] } };
 }
 
 function isIdentify(task: Task | Settled): task is Task {

@@ -110,7 +110,7 @@ const query = (name: string, description: string, schema: object = { type: 'stri
 /** What a list, a stream or a redrive is narrowed down by. */
 export const filters = [
   query('status', 'What became of it.', { type: 'string', enum: ['queued', 'delivered', 'filtered', 'dead'] }),
-  query('type', 'identify, page, track or group.'),
+  query('type', 'identify, page, track or group; erasure for that of a person.'),
   query('name', 'The event name, or the name of the page.'),
   query('userId', 'The userId that it carries.'),
   query('email', 'The email that it carries, in lower case.'),

@@ -15,6 +15,7 @@ import {
   ManagementError,
 } from '../installations/answers.ts';
 import { ChangeRequest, InstallRequest } from '../installations/routes.ts';
+import { ErasureAnswer, PersonAnswer } from '../people/answers.ts';
 import { ProblemBody } from '../problem.ts';
 
 const described = [
@@ -48,6 +49,8 @@ const described = [
   AuditLog,
   AuditLogEntry,
   ManagementError,
+  PersonAnswer,
+  ErasureAnswer,
 ];
 
 /** The components, written by zod itself from the schemas that validate. */

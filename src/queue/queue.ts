@@ -25,6 +25,16 @@ export type Queue = {
   settle(lease: Lease, progress: Progress): Promise<void>;
   /** Gives the person back; a `retry` makes it wait and remembers the attempt of the job that was tried. */
   release(lease: Lease, retry?: Retry): Promise<void>;
+  /**
+   * Forgets a person, with all that is known of it and its events; what is queued is never sent, and a lease under way
+   * is void. What is needed to find the person in Intercom is kept until the job of this id, the only one of a lease
+   * with `erasure`, is delivered. Who comes with the same keys from now on is somebody new, and is leased after that.
+   */
+  erase(installation: string, key: string): Promise<string>;
+  /** Null where the id is none of an erasure, or its time is over. */
+  erasure(id: string): Promise<ErasureState | null>;
+  /** Whom a key (`user:…`, `email:…`, `anon:…`) belongs to by now; what is known may be nothing. */
+  person(installation: string, key: string): Promise<PersonDetail>;
   /** Dead letters back to their place in their person's line, with their identity; how many of these were dead. */
   redrive(ids: string[]): Promise<number>;
   /**
@@ -117,6 +127,25 @@ export type PersonView = {
   queued: number;
 };
 
+export type PersonDetail = PersonView & {
+  /** The other keys that belong to this person. */
+  aliases: string[];
+};
+
+/** Under what a person is to be found in Intercom, beside the record of the lease. */
+export type Erasure = { id: string; userId: string | null; emails: string[] };
+
+export type ErasureState = {
+  id: string;
+  /** `done`: nothing is left here, and in Intercom neither. `dead`: Intercom refused it; it can be redriven. */
+  status: 'running' | 'done' | 'dead';
+  reason: string | null;
+  intercomStatus: number | null;
+  calls: number;
+  requestedAtMs: number;
+  endedAtMs: number | null;
+};
+
 export type EventStatus = 'queued' | 'delivered' | 'filtered' | 'dead';
 
 export type EventState = {
@@ -141,6 +170,8 @@ export type EventFilter = {
   receivedFromMs?: number | undefined;
   receivedToMs?: number | undefined;
   text?: string | undefined;
+  /** Keys of people of the filter's installation: events that carry one, or went to one. */
+  people?: string[] | undefined;
 };
 
 export type EventSummary = EventState & {
@@ -200,12 +231,14 @@ export type LeaseLimits = { installation: string; people: number; jobsEach: numb
 
 export type Lease = {
   installation: string;
-  /** `user:…`, `email:…` or `anon:…`. */
+  /** `user:…`, `email:…`, `anon:…` or `erasure:…`. */
   person: string;
   /** The contact record of the person as last settled; opaque to the queue. */
   record: string | null;
   /** Records of people joined to this one since; the next settled record replaces them all. */
   joined: string[];
+  /** Set: the one job is to erase this person. */
+  erasure: Erasure | null;
   /** As of the lease; `standing` tells the newest. */
   consent: NewestConsent | null;
   jobs: Job[];

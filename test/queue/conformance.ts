@@ -109,6 +109,85 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
   });
 
   withQueue(
+    'an erased person leaves nothing but the job to erase it, which waits for what is in flight',
+    async (t, queue) => {
+      await queue.enqueue([byEmail('a@x.test', '1')]);
+      for (const lease of await queue.lease(all)) await settleAll(queue, lease, '{"of":"lead"}');
+      await queue.enqueue([event('u', '2'), event('v', 'other')]);
+      const [flying, other] = await queue.lease(all);
+      const joining = { ...event('u', '3'), email: 'a@x.test', consent: { functional: false, marketing: false } };
+      const [, id] = await Promise.all([queue.enqueue([joining]), queue.erase('default', 'email:a@x.test')]);
+      t.equal(await queue.standing(flying!), null, 'the lease is void');
+      t.ok(await queue.standing(other!), "another's is not");
+      t.match(await queue.person('default', 'email:a@x.test'), {
+        person: 'email:a@x.test',
+        aliases: [],
+        record: null,
+        consent: null,
+        queued: 0,
+      });
+      const { events } = await queue.find(
+        { installation: 'default', people: ['user:u', 'email:a@x.test'] },
+        { limit: 10, before: null },
+      );
+      t.strictSame(events, []);
+      await queue.enqueue([event('u', '4')]);
+      t.strictSame(await queue.lease(all), [], 'nobody goes on before the call in flight has ended');
+      await queue.settle(flying!, {
+        done: [{ id: flying!.jobs[0]!.id, status: 'delivered', reason: null, attempt }],
+        record: '{"of":"flight"}',
+      });
+      await queue.release(flying!);
+      const erasing = await leaseWhenDue(queue);
+      t.match(erasing, {
+        person: `erasure:${id}`,
+        erasure: { id, userId: 'u', emails: ['a@x.test'] },
+        record: '{"of":"flight"}',
+        joined: ['{"of":"lead"}'],
+        jobs: [{ id, payload: '{"type":"erasure"}' }],
+      });
+      t.match(await queue.erasure(id), { status: 'running', endedAtMs: null });
+      t.strictSame(await queue.lease(all), [], 'nor before the erasure has ended');
+      await settleAll(queue, erasing, '{"of":"nobody"}');
+      t.match(await queue.erasure(id), { status: 'done', calls: 1 });
+      t.match(await leaseWhenDue(queue), { person: 'user:u', record: null, joined: [], erasure: null });
+      await settleAll(queue, other!);
+      t.match(await queue.stats(), { accepted: 6, delivered: 3, filtered: 2, dead: 0, queued: 1 });
+    },
+  );
+
+  withQueue('an erasure goes on after a reopening, and so does who waits for it', async (t, queue, reopen) => {
+    await queue.enqueue([event('u', '1')]);
+    for (const lease of await queue.lease(all)) await settleAll(queue, lease, '{"a":1}');
+    const id = await queue.erase('default', 'user:u');
+    await queue.enqueue([event('u', '2')]);
+    const other = await reopen();
+    const [erasing, ...others] = await other.lease(all);
+    t.match(erasing, { erasure: { id, userId: 'u', emails: [] }, record: '{"a":1}' });
+    t.strictSame(others, []);
+    await settleAll(other, erasing!);
+    t.match(await leaseWhenDue(other), { person: 'user:u', record: null });
+  });
+
+  withQueue('a dead erasure holds nobody back, and does when it is redriven', async (t, queue) => {
+    await queue.enqueue([{ ...event('u', '1'), filtered: 'consent_functional' }]);
+    const id = await queue.erase('default', 'user:u');
+    const [erasing] = await queue.lease(all);
+    await queue.settle(erasing!, { done: [{ id, status: 'dead', reason: 'invalid_request', attempt }] });
+    await queue.release(erasing!);
+    t.match(await queue.erasure(id), { status: 'dead', reason: 'invalid_request' });
+    await queue.enqueue([event('u', '2')]);
+    const [lease] = await queue.lease(all);
+    t.match(lease, { person: 'user:u' });
+    await settleAll(queue, lease!);
+    t.equal(await queue.redrive([id]), 1);
+    await queue.enqueue([event('u', '3')]);
+    const [again, ...others] = await queue.lease(all);
+    t.match(again, { erasure: { id, userId: 'u' } });
+    t.strictSame(others, []);
+  });
+
+  withQueue(
     'a person is held by one lease at a time, and has the jobs in the order of acceptance',
     async (t, queue) => {
       await queue.enqueue(['1', '2', '3'].map((id) => event('u', id)));

@@ -151,6 +151,7 @@ export function createQueueModel(options: { holdAnonymous: boolean }) {
       person: person.slice(slash + 1),
       record: records.get(person) ?? null,
       joined: [...(sources.get(person) ?? [])].flatMap((source) => records.get(source) ?? []).toSorted(),
+      erasure: null,
       consent: consents.get(person) ?? null,
       jobs: jobs.map((seq) => {
         const { event, state, attempts, createdAtSeconds, key } = accepted[seq]!;

@@ -9,6 +9,8 @@ import type { Transaction } from './transaction.ts';
 /** Accepted events on their way into the tables and the lanes, within the running transaction. */
 export type Arrivals = {
   enqueue(events: NewEvent[]): Receipt[];
+  /** A job of a person that nobody else is. */
+  append(event: NewEvent, personOf: (seq: number) => string): number;
   /** Whether the running transaction has written or moved anybody's consent. */
   hasConsentChanged(): boolean;
   commit(): void;
@@ -61,6 +63,17 @@ export function createArrivals(parts: {
     arriving.set(person, (arriving.get(person) ?? 0) + 1);
     transaction.afterCommit(() => lanes.of(person).add(person, seq, isDevice(person)));
     return { duplicate: false, id: idOf(seq), status: 'queued', reason: null };
+  }
+
+  function append(event: NewEvent, personOf: (seq: number) => string): number {
+    const seq = nextSeq;
+    nextSeq += 1;
+    const person = personOf(seq);
+    insertEvent(seq, event);
+    sql.insertJob.run(seq, person);
+    transaction.count('accepted', 1);
+    transaction.afterCommit(() => lanes.of(person).add(person, seq, false));
+    return seq;
   }
 
   function insertEvent(seq: number, event: NewEvent): void {
@@ -118,6 +131,7 @@ export function createArrivals(parts: {
 
   return {
     enqueue,
+    append,
     hasConsentChanged: () => hasConsentChanged,
     commit() {
       committedSeq = nextSeq;

@@ -76,6 +76,10 @@ CREATE TABLE IF NOT EXISTS attempt (
 CREATE TABLE IF NOT EXISTS contact (person TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT, WITHOUT ROWID;
 -- Which person a second key (an email, a device) belongs to.
 CREATE TABLE IF NOT EXISTS alias (key TEXT PRIMARY KEY, person TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS alias_person ON alias (person);
+-- People who are being erased: their keys, and how far the events of the past are walked.
+CREATE TABLE IF NOT EXISTS erasure (
+  seq INTEGER PRIMARY KEY, keys TEXT NOT NULL, walked INTEGER NOT NULL DEFAULT 0, devices TEXT NOT NULL DEFAULT '[]') STRICT;
 CREATE TABLE IF NOT EXISTS joined (person TEXT NOT NULL, source TEXT NOT NULL, PRIMARY KEY (person, source)) STRICT, WITHOUT ROWID;
 -- Only people who ever withheld something.
 CREATE TABLE IF NOT EXISTS consent (person TEXT PRIMARY KEY, at INTEGER NOT NULL, functional INTEGER, marketing INTEGER) STRICT, WITHOUT ROWID;

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { StoreOptions } from './store.ts';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -146,8 +147,10 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
     let bytes = 0;
     for (const { op, weight } of waiting) {
       const more = op.kind === 'enqueue' ? op.events.length : 1;
-      if (count > 0 && (events + more > groupEvents || bytes + weight > groupBytes)) break;
+      const isAlone = op.kind === 'erase';
+      if (count > 0 && (isAlone || events + more > groupEvents || bytes + weight > groupBytes)) break;
       count += 1;
+      if (isAlone) break;
       events += more;
       bytes += weight;
     }
@@ -160,7 +163,10 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
     const done = running;
     running = [];
     depths = new Map(reply.queues.map(({ installation, queued }) => [installation, queued]));
-    for (const [token, standing] of reply.standings) if (standings.has(token)) standings.set(token, standing);
+    for (const [token, standing] of reply.standings) {
+      if (standing === null) standings.delete(token);
+      else if (standings.has(token)) standings.set(token, standing);
+    }
     flush();
     done.forEach((item, index) => {
       if (item.op.kind === 'enqueue') {
@@ -243,6 +249,9 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
       standings.delete(token);
     },
     redrive: (ids) => ask({ kind: 'redrive', ids }),
+    erase: (installation, key) => ask({ kind: 'erase', installation, key, messageId: `erasure-${randomUUID()}` }),
+    erasure: (id) => ask({ kind: 'erasure', id }),
+    person: (installation, key) => ask({ kind: 'person', key: `${installation}/${key}` }),
     onDue(listener) {
       wake = listener;
     },

@@ -31,6 +31,10 @@ export type Lanes = {
   insert(person: string, seq: number, held: boolean): void;
   /** Removes a job of a held lane. */
   discard(person: string, seq: number): void;
+  /** Removes a job that is never to be sent, wherever it stands. */
+  remove(person: string, seq: number): void;
+  /** All jobs of a person's lane. */
+  seqsOf(person: string): number[];
   lengthOf(person: string): number;
   /** Whether a person has jobs or is leased. */
   has(person: string): boolean;
@@ -191,6 +195,24 @@ export function createLanes(): Lanes {
     removeLane(lane);
   }
 
+  function remove(person: string, seq: number): void {
+    const lane = find(person);
+    if (lane === none) return;
+    if (state[lane] === held) {
+      discard(person, seq);
+      return;
+    }
+    lines.drop(lane, seq);
+    if (state[lane] !== waiting) return; // an empty line that is taken, or released, ends by itself
+    leave(lane, free);
+    settleState(lane);
+  }
+
+  function seqsOf(person: string): number[] {
+    const lane = find(person);
+    return lane === none ? [] : lines.head(lane, Infinity, Infinity);
+  }
+
   function hold(lane: number): void {
     state[lane] = held;
     heldCount += 1;
@@ -302,6 +324,8 @@ export function createLanes(): Lanes {
     join,
     insert,
     discard,
+    remove,
+    seqsOf,
     lengthOf,
     has: (person) => find(person) !== none,
     nextDueAtMs,

@@ -1,4 +1,5 @@
 import type { Attempt, Done, Job, Lease, LeaseLimits, NewestConsent, Progress, Retry, Standing } from '../queue.ts';
+import type { Erasing } from './erasing.ts';
 import { idOf, seqOf } from './event-id.ts';
 import type { LaneSets } from './lane-sets.ts';
 import type { Lanes } from './lanes.ts';
@@ -10,10 +11,15 @@ import type { Transaction } from './transaction.ts';
 export type Leases = {
   lease(nowMs: number, limits: LeaseLimits): Lease[];
   /** By token, as of the last transaction. */
-  standings(): [token: string, standing: Standing][];
+  standings(): [token: string, standing: Standing | null][];
   settle(token: string, progress: Progress, nowMs: number): void;
   release(token: string, retry: Retry | undefined, nowMs: number): void;
+  /** People who are being erased: what is under way for them is void, and what it learns goes to the new names. */
+  rename(names: Map<string, string>): void;
 };
+
+/** How soon a person that has to wait for an erasure is looked at again. */
+const lookAgainMs = 250;
 
 type Held = {
   lanes: Lanes;
@@ -23,6 +29,8 @@ type Held = {
   sources: string[];
   /** Of the jobs that have not ended, by seq: the attempts counted so far. */
   attempts: Map<number, number>;
+  /** Its person is being erased. */
+  isVoid: boolean;
   /** Its release is part of the running transaction: what comes after it in the same one comes too late. */
   isEnding: boolean;
 };
@@ -32,8 +40,9 @@ export function createLeases(parts: {
   transaction: Transaction;
   lanes: LaneSets;
   people: People;
+  erasing: Erasing;
 }): Leases {
-  const { sql, transaction, lanes, people } = parts;
+  const { sql, transaction, lanes, people, erasing } = parts;
   const leases = new Map<string, Held>();
   let tokens = 0;
 
@@ -54,6 +63,10 @@ export function createLeases(parts: {
     const head = rows[0];
     if (head === undefined) return undefined;
     const person = people.current(String(head.person));
+    if (hasToWait(person)) {
+      within.postpone(lane, new Set([Number(head.seq)]), nowMs + lookAgainMs);
+      return undefined;
+    }
     // Two people may share a lane, by their hashes: the lease is for the first of them.
     const others = rows.findIndex((row) => people.current(String(row.person)) !== person);
     const own = others < 0 ? rows : rows.slice(0, others);
@@ -61,13 +74,14 @@ export function createLeases(parts: {
     tokens += 1;
     const token = String(tokens);
     const attempts = new Map(own.map((row) => [Number(row.seq), Number(row.attempts)]));
-    leases.set(token, { lanes: within, lane, person, sources, attempts, isEnding: false });
+    leases.set(token, { lanes: within, lane, person, sources, attempts, isVoid: false, isEnding: false });
     const slash = person.indexOf('/');
     return {
       installation: person.slice(0, slash),
       person: person.slice(slash + 1),
       record: textOrNull(sql.contact.get(person)?.record),
       joined: sources.flatMap((source) => textOrNull(sql.contact.get(source)?.record) ?? []),
+      erasure: erasing.of(person),
       consent: consentOf(person),
       jobs: own.map(toJob),
       more: within.size(lane) > own.length,
@@ -75,13 +89,32 @@ export function createLeases(parts: {
     };
   }
 
+  /** For the erasure of who had the key before; and the erasure for what is in flight, and may make a contact. */
+  function hasToWait(person: string): boolean {
+    if (erasing.blocks(person)) return true;
+    return erasing.of(person) !== null && [...leases.values()].some((held) => held.isVoid && isOf(held.person, person));
+  }
+
+  function rename(names: Map<string, string>): void {
+    for (const held of leases.values()) {
+      const name = names.get(held.person);
+      if (name === undefined) continue;
+      const { person, sources, attempts } = held;
+      Object.assign(held, { person: name, sources: [], attempts: new Map(), isVoid: true });
+      transaction.afterRollback(() => void Object.assign(held, { person, sources, attempts, isVoid: false }));
+    }
+  }
+
   function consentOf(person: string): NewestConsent | null {
     const row = sql.consent.get(person);
     return row ? { functional: row.functional === 1, marketing: row.marketing === 1, atMs: Number(row.at) } : null;
   }
 
-  function standings(): [string, Standing][] {
-    return [...leases].map(([token, { person }]) => [token, { consent: consentOf(people.current(person)) }]);
+  function standings(): [string, Standing | null][] {
+    return [...leases].map(([token, { person, isVoid }]) => [
+      token,
+      isVoid ? null : { consent: consentOf(people.current(person)) },
+    ]);
   }
 
   function settle(token: string, progress: Progress, nowMs: number): void {
@@ -158,8 +191,11 @@ export function createLeases(parts: {
     sql.insertAttempt.run(seq, n, nowMs, outcome, reason, intercomStatus, calls, Math.round(ms), exchange);
   }
 
-  return { lease, standings, settle, release };
+  return { lease, standings, settle, release, rename };
 }
+
+/** The erasure itself, or the name that it gave to somebody who was joined to the person. */
+const isOf = (name: string, erasure: string): boolean => name === erasure || name.startsWith(`${erasure}.`);
 
 function toJob(row: Record<string, unknown>): Job {
   return {

@@ -14,6 +14,10 @@ export type People = {
   resolve(event: NewEvent, join: (from: string, into: string) => void): string;
   /** The person that a key, as stored with a job, belongs to by now. */
   current(key: string): string;
+  /** The other keys that belong to a person. */
+  aliasesOf(person: string): string[];
+  /** From now on these keys belong to nobody. */
+  forget(keys: string[]): void;
   rollback(): void;
 };
 
@@ -21,6 +25,11 @@ export function openPeople(db: Database, ties: { devices: boolean }): People {
   const select = db.prepare('SELECT person FROM alias WHERE key = ?');
   const upsert = db.prepare('INSERT INTO alias VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET person = excluded.person');
   const keepJobs = db.prepare("UPDATE job SET person = ? WHERE person = ? AND instr(person, '/anon:') > 0");
+  // A key may belong to one that belongs to the person. UNION: also where they went in a circle, it would end.
+  const aliases = db.prepare(
+    'WITH RECURSIVE own (key) AS (SELECT ? UNION SELECT alias.key FROM alias JOIN own ON alias.person = own.key) SELECT key FROM own',
+  );
+  const remove = db.prepare('DELETE FROM alias WHERE key = ?');
   const known = new LRUCache<string, string>({ max: 50_000 });
   const nobody = '';
 
@@ -77,7 +86,19 @@ export function openPeople(db: Database, ties: { devices: boolean }): People {
     join(owner, person);
   }
 
-  return { resolve, current, rollback: () => known.clear() };
+  function aliasesOf(person: string): string[] {
+    const keys = aliases.all(person).map(({ key }) => String(key));
+    return keys.filter((key) => key !== person && current(key) === person);
+  }
+
+  function forget(keys: string[]): void {
+    for (const key of keys) {
+      remove.run(key);
+      known.set(key, nobody);
+    }
+  }
+
+  return { resolve, current, aliasesOf, forget, rollback: () => known.clear() };
 }
 
 const isUser = (person: string): boolean => person.slice(person.indexOf('/') + 1).startsWith('user:');

@@ -1,4 +1,4 @@
-import type { NewEvent, PersonView, Preview } from '../queue.ts';
+import type { NewEvent, PersonDetail, PersonView, Preview } from '../queue.ts';
 import type { Arrivals } from './arrivals.ts';
 import type { LaneSets } from './lane-sets.ts';
 import type { People } from './people.ts';
@@ -8,6 +8,8 @@ import type { Statements } from './statements.ts';
 export type Viewer = {
   /** The events as `enqueue` would take them, for a transaction that is rolled back. */
   preview(events: NewEvent[]): Preview;
+  /** Whom a key belongs to, by installation and key. */
+  person(key: string): PersonDetail;
 };
 
 export function createViewer(parts: { sql: Statements; arrivals: Arrivals; lanes: LaneSets; people: People }): Viewer {
@@ -38,7 +40,12 @@ export function createViewer(parts: { sql: Statements; arrivals: Arrivals; lanes
     return typeof record === 'string' ? record : null;
   }
 
-  return { preview };
+  function describe(key: string): PersonDetail {
+    const found = people.current(key);
+    return { ...view(found), aliases: people.aliasesOf(found).map(own) };
+  }
+
+  return { preview, person: describe };
 }
 
 function keyOf({ installation, userId, email, anonymousId }: NewEvent): string {

@@ -4,6 +4,7 @@ import type { StoreOptions } from './store.ts';
 import type {
   AuditEntry,
   AuditPage,
+  ErasureState,
   EventDetail,
   EventFilter,
   EventState,
@@ -11,6 +12,7 @@ import type {
   Lease,
   LeaseLimits,
   NewEvent,
+  PersonDetail,
   Preview,
   Progress,
   QueueStats,
@@ -26,12 +28,16 @@ export type Op =
   | { kind: 'settle'; token: string; progress: Progress }
   | { kind: 'release'; token: string; retry: Retry | undefined }
   | { kind: 'redrive'; ids: string[] }
+  /** In a transaction of its own: what is accepted before it must be in the lines. */
+  | { kind: 'erase'; installation: string; key: string; messageId: string }
   | { kind: 'keepInstallation'; id: string; record: string; audit: AuditEntry | null }
   | { kind: 'keepAudit'; entry: AuditEntry }
   | { kind: 'discard'; installation: string }
   | { kind: 'removeInstallation'; id: string; audit: AuditEntry }
   /** Writes something of no meaning, to learn whether the disk takes it again. */
   | { kind: 'probe' }
+  | { kind: 'erasure'; id: string }
+  | { kind: 'person'; key: string }
   | { kind: 'preview'; events: NewEvent[] }
   | ({ kind: 'lease' } & LeaseLimits)
   | { kind: 'installations' }
@@ -52,6 +58,9 @@ export type Results = {
   settle: undefined;
   release: undefined;
   redrive: number;
+  erase: string;
+  erasure: ErasureState | null;
+  person: PersonDetail;
   keepInstallation: undefined;
   keepAudit: undefined;
   /** Whether more is to be discarded. */
@@ -87,7 +96,7 @@ export type Reply =
       queues: { installation: string; queued: number; ready: number }[];
       nextDueAtMs: number;
       /** By the lease's token, where consent has changed in this batch. */
-      standings: [token: string, standing: Standing][];
+      standings: [token: string, standing: Standing | null][];
     }
   /** The thread can't go on: the disk failed under a sync, or the database could not be opened. */
   | { kind: 'broken'; message: string }
@@ -96,6 +105,8 @@ export type Reply =
 export type WorkerOptions = StoreOptions & { path: string };
 
 const reads: ReadonlySet<Op['kind']> = new Set([
+  'erasure',
+  'person',
   'lease',
   'preview',
   'record',

@@ -20,6 +20,11 @@ const columns = `event.seq, event.installation, message_id, event.type, name, us
   coalesce(settled.attempts, job.attempts, 0) AS attempts, job.due_at, coalesce(settled.created_at, job.created_at) AS created_at`;
 const joins = 'LEFT JOIN settled ON settled.seq = event.seq LEFT JOIN job ON job.seq = event.seq';
 
+/** Went to one of these people, or carries a key of theirs: for two parameters, each the keys as JSON. */
+export const ofPeople = `(coalesce(settled.person, job.person) IN (SELECT value FROM json_each(?))
+  OR CASE WHEN user_id IS NOT NULL THEN event.installation || '/user:' || user_id
+          WHEN email IS NOT NULL THEN event.installation || '/email:' || email END IN (SELECT value FROM json_each(?)))`;
+
 export function createSearch(db: Database) {
   const newest = db.prepare('SELECT max(seq) AS seq FROM event');
   const oldest = db.prepare('SELECT min(seq) AS seq FROM event');
@@ -101,8 +106,13 @@ export function conditions(filter: EventFilter): { where: string; values: (strin
     filter.status === undefined
       ? []
       : [filter.status === 'queued' ? 'settled.seq IS NULL' : `settled.status = '${filter.status}'`];
-  const where = [...status, ...used.map(({ condition }) => condition)].map((condition) => `AND ${condition}`).join(' ');
-  return { where, values: used.map(({ value }) => value) };
+  const people = filter.people?.map((key) => `${filter.installation}/${key}`);
+  const all = [...status, ...used.map(({ condition }) => condition), ...(people ? [ofPeople] : [])];
+  const json = JSON.stringify(people);
+  return {
+    where: all.map((condition) => `AND ${condition}`).join(' '),
+    values: [...used.map(({ value }) => value), ...(people ? [json, json] : [])],
+  };
 }
 
 function toSummary(row: Record<string, unknown>): EventSummary {

@@ -1,7 +1,9 @@
-import type { NewEvent, Preview, QueueStats } from '../queue.ts';
+import type { NewEvent, Preview, Progress, QueueStats } from '../queue.ts';
 import { createArrivals } from './arrivals.ts';
 import { createCauses } from './causes.ts';
 import { type Database, schema } from './database.ts';
+import { createErasures } from './erasures.ts';
+import { openErasing } from './erasing.ts';
 import { createHistory, type Retention } from './history.ts';
 import { openInstallations } from './installations.ts';
 import { createLaneSets } from './lane-sets.ts';
@@ -27,7 +29,9 @@ export function openStore(db: Database, options: StoreOptions) {
   const seen = openSeen(db);
   const history = createHistory({ sql, transaction, lanes, people, retention: options.retention });
   const arrivals = createArrivals({ sql, transaction, lanes, people, seen, stateOf: history.stateOf });
-  const leases = createLeases({ sql, transaction, lanes, people });
+  const erasing = openErasing(db);
+  const leases = createLeases({ sql, transaction, lanes, people, erasing });
+  const erasures = createErasures(db, { sql, transaction, lanes, people, arrivals, leases, erasing });
   const viewer = createViewer({ sql, arrivals, lanes, people });
 
   for (let after = 0; ;) {
@@ -97,6 +101,16 @@ export function openStore(db: Database, options: StoreOptions) {
       }
     },
     ...leases,
+    settle(token: string, progress: Progress, nowMs: number): void {
+      leases.settle(token, progress, nowMs);
+      erasures.settled(progress.done);
+    },
+    erase(request: Parameters<typeof erasures.erase>[0]): string {
+      hasConsentChanged = true; // what holds for the leases has
+      return erasures.erase(request);
+    },
+    erasure: erasures.state,
+    person: viewer.person,
     ...installations,
     /** Of all leases, when consent has changed since the last call. */
     changedStandings(): ReturnType<typeof leases.standings> {
@@ -104,7 +118,10 @@ export function openStore(db: Database, options: StoreOptions) {
       hasConsentChanged = false;
       return changed ? leases.standings() : [];
     },
-    redrive: history.redrive,
+    redrive(ids: string[]): number {
+      erasures.redriven();
+      return history.redrive(ids);
+    },
     states: history.states,
     ...createSearch(db),
     ...createCauses(db),
@@ -115,7 +132,7 @@ export function openStore(db: Database, options: StoreOptions) {
     probe: () => void sql.touch.run(),
     stats,
     /** One bounded step of moving and forgetting; true when more is to be done. */
-    tidy: (nowMs: number): boolean => seen.tidy(nowMs) || history.tidy(nowMs),
+    tidy: (nowMs: number): boolean => erasures.tidy() || seen.tidy(nowMs) || history.tidy(nowMs),
     queues: lanes.queues,
     nextDueAtMs: lanes.nextDueAtMs,
   };

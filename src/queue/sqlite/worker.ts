@@ -121,6 +121,7 @@ function tidy(store: Store): boolean {
 function write(store: Store, op: Op): Results[Op['kind']] {
   if (op.kind === 'enqueue') return store.enqueue(op.events);
   if (op.kind === 'redrive') return store.redrive(op.ids);
+  if (op.kind === 'erase') return store.erase({ ...op, nowMs: Date.now() });
   if (op.kind === 'discard') return store.discard(op.installation, Date.now());
   if (op.kind === 'settle') store.settle(op.token, op.progress, Date.now());
   if (op.kind === 'probe') store.probe();
@@ -132,6 +133,8 @@ function write(store: Store, op: Op): Results[Op['kind']] {
 }
 
 function read(store: Store, op: Op): Results[Op['kind']] {
+  if (op.kind === 'erasure') return store.erasure(op.id);
+  if (op.kind === 'person') return store.person(op.key);
   if (op.kind === 'preview') return store.preview(op.events);
   if (op.kind === 'lease') return store.lease(Date.now(), op);
   if (op.kind === 'record') return store.record(op.key);
