@@ -87,10 +87,16 @@ function bench(
     now: () => atMs,
     told: () => notices.splice(0).map(({ alert, reason, state }) => `${alert} ${reason ?? '-'} ${state}`),
     /** Two looks at the service as it now is, after `minutes`. */
-    async look(installation: Partial<InstallationSnapshot> = {}, minutes = 0, store: Snapshot['store'] = { ok: true }) {
+    async look(
+      installation: Partial<InstallationSnapshot> = {},
+      minutes = 0,
+      store: Snapshot['store'] = { ok: true },
+      act = () => {},
+    ) {
       atMs += minutes * minuteMs;
       snapshot = { atMs, store, installations: [{ ...open, ...installation }] };
       const from = looks;
+      act();
       await until('it was looked at', () => looks >= from + 3);
     },
   };
@@ -223,6 +229,24 @@ t.test('what the last process told and a restart mended is told to be over', asy
   await third.look({ gate: { kind: 'open' } }, 1);
   t.same(third.told(), ['hold token_invalid resolved']);
   t.same(JSON.parse(kept[0]!), []);
+});
+
+t.test('a restart is no end of the ten minutes without a new dead letter', async (t) => {
+  const kept: string[] = [];
+  const first = bench({}, kept);
+  first.alerts.start();
+  await first.look({ dead: new Map([['invalid_request', 2]]) });
+  t.same(first.told(), ['dead_letters invalid_request firing']);
+  first.alerts.stop();
+
+  const second = bench({}, kept);
+  t.teardown(second.alerts.stop);
+  await second.look({}, 30, undefined, () => second.alerts.start());
+  t.same(second.told(), []);
+  await second.look({}, 9);
+  t.same(second.told(), []);
+  await second.look({}, 1);
+  t.same(second.told(), ['dead_letters invalid_request resolved']);
 });
 
 const notice: Notice = {
