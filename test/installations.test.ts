@@ -190,7 +190,7 @@ t.test('what waits for an installation that is removed is filtered, and the ledg
   await ingest(service, body.ingest_path, { ...track('v'), messageId: 'again' });
   t.equal((await admin(service, 'DELETE', `/integrations/${body.id}?discard=true`)).status, 204);
   const { text } = await service.get('/metrics');
-  t.match(text, /ledger_events\{state="accepted"\} 2/);
+  t.match(text, /signal_intercom_accepted_events_total 2/);
   t.match(text, /ledger_events\{state="filtered"\} 2/);
   t.match(text, /ledger_events\{state="queued"\} 0/);
 });
