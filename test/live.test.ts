@@ -186,22 +186,34 @@ t.test('the service stops at once while consoles watch', async (t) => {
   await until('they have ended', () => streams.every((stream) => stream.hasEnded()));
 });
 
-t.test('a reader that takes nothing is cut off, and nothing piles up for it', async (t) => {
-  const queue = await openSqliteQueue({ path: join(temporaryFolder(t), 'queue.db') });
-  const live = createLive({ queue, timing: { flushMs: 5, ledgerMs: 50, stallMs: 400 } });
-  const http = Fastify();
-  await http.register(eventStreamRoute, { live });
-  const { port } = new URL(await http.listen({ host: '127.0.0.1', port: 0 }));
-  t.teardown(async () => {
-    live.close();
-    await http.close();
-    await queue.close();
+t.test('what nobody watches is not remembered for long', async (t) => {
+  const { live, port } = await openLive(t, { flushMs: 5, rememberMs: 0 });
+  const url = `http://127.0.0.1:${port}/events/stream`;
+  const first = await openStream(t, url);
+  live.accepted([newEvent('u', '1')], [receiptOf('1')]);
+  await until('it is told', () => first.data('event').length === 1);
+  const second = await openStream(t, url, { 'last-event-id': first.lastId()! });
+  await until('it has the ledger', () => second.data('overview').length === 1);
+  t.strictSame(second.data('reset'), [], 'while another watches it is');
+  const lastId = second.lastId()!;
+  for (const stream of [first, second]) stream.close();
+  await until('both are gone', () => first.hasEnded() && second.hasEnded());
+  const late = await until('a newcomer is told to begin anew', async () => {
+    const stream = await openStream(t, url, { 'last-event-id': lastId });
+    await until('it is greeted', () => stream.messages.length > 0);
+    stream.close();
+    return stream.data('reset').length > 0 && stream;
   });
+  t.ok(late);
+});
+
+t.test('a reader that takes nothing is cut off, and nothing piles up for it', async (t) => {
+  const { http, live, port } = await openLive(t, { flushMs: 5, ledgerMs: 50, stallMs: 400 });
   let served: Socket | undefined;
   http.server.on('connection', (socket) => {
     served = socket;
   });
-  const reader = connect({ host: '127.0.0.1', port: Number(port) });
+  const reader = connect({ host: '127.0.0.1', port });
   reader.pause();
   reader.write('GET /events/stream HTTP/1.1\r\nhost: x\r\n\r\n');
   let most = 0;
@@ -218,6 +230,21 @@ t.test('a reader that takes nothing is cut off, and nothing piles up for it', as
   t.ok(most > 0 && most < 1_000_000, `${most} bytes waited`);
   t.ok(live.hasRoom());
 });
+
+/** The stream on a queue of its own, with times of its own. */
+async function openLive(t: Test, timing: NonNullable<Parameters<typeof createLive>[0]['timing']>) {
+  const queue = await openSqliteQueue({ path: join(temporaryFolder(t), 'queue.db') });
+  const live = createLive({ queue, timing });
+  const http = Fastify();
+  await http.register(eventStreamRoute, { live });
+  const { port } = new URL(await http.listen({ host: '127.0.0.1', port: 0 }));
+  t.teardown(async () => {
+    live.close();
+    await http.close();
+    await queue.close();
+  });
+  return { http, live, port: Number(port) };
+}
 
 function receiptOf(number: string): Receipt {
   return { duplicate: false, id: `evt_${number.padStart(9, '0')}`, status: 'queued', reason: null };

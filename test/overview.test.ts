@@ -102,9 +102,17 @@ t.test('rates are those of the last half minute, and a minute that is over an ho
     nowMs += 1000;
   }
   t.strictSame(activity.rates(), { calls: 5, drained: 10 });
+  activity.attempted({ ...attempt, calls: 1000 });
+  t.strictSame(activity.rates(), { calls: 5, drained: 10 }, 'the running second is not over');
+  activity.kept(Array.from({ length: 60 }, () => ({ duplicate: false, id: 'e', status: 'queued', reason: null })));
+  nowMs += 1000;
+  t.ok(activity.rates().drained < 10, 'what arrives lengthens the backlog');
   nowMs += 31_000;
   t.strictSame(activity.rates(), { calls: 0, drained: 0 });
-  t.match(activity.minutes().slice(-2), [{ accepted: 50, delivered: 600, calls: 300 }, { delivered: 0 }]);
+  t.match(activity.minutes().slice(-2), [
+    { accepted: 50, delivered: 600, calls: 300 },
+    { accepted: 60, delivered: 2 },
+  ]);
   nowMs += 3_600_000;
   t.ok(activity.minutes().every(({ delivered, accepted }) => delivered + accepted === 0));
 });
