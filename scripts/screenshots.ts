@@ -4,53 +4,20 @@ import { mkdirSync, mkdtempSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Page } from 'playwright-core';
 import pino from 'pino';
 import { buildApp } from '../src/app.ts';
 import { readConfig } from '../src/config.ts';
 import { startSimulator } from '../src/simulator/simulator.ts';
 import { openBrowser, openTab } from '../test/console/browser.ts';
-import { startFront } from '../test/console/fake-routes.ts';
-import { enter, playShop } from '../test/console/stage.ts';
+import { type Screen, screens } from '../test/console/screens.ts';
+import { enter, playShop } from '../test/console/shop.ts';
 
 const folder = 'docs/screenshots';
 const largestBytes = 200_000;
 const adminToken = 'an-admin-token-for-pictures';
 const only = process.argv[2] ?? '';
 
-type Shot = { name: string; hash: string; ready: string; prepare?: (page: Page) => Promise<void> };
-const shots: Shot[] = [
-  { name: 'sign-in', hash: '', ready: 'text=Admin token' },
-  { name: 'events', hash: '#/events', ready: '[data-event]' },
-  { name: 'story', hash: '#/events?type=track&name=Order%20Completed', ready: '[data-event]', prepare: openFirst },
-  { name: 'story-dead', hash: '#/events?status=dead', ready: '[data-event]', prepare: openFirst },
-  { name: 'dead-letters', hash: '#/dead-letters', ready: '.group' },
-  {
-    name: 'redrive',
-    hash: '#/dead-letters',
-    ready: '.group',
-    prepare: (page) => page.getByRole('button', { name: 'Redrive…' }).first().click(),
-  },
-  { name: 'try', hash: '#/try', ready: 'h1', prepare: explain },
-  { name: 'health', hash: '#/health', ready: '.health-part' },
-  { name: 'integrations', hash: '#/integrations', ready: '.integration' },
-  {
-    name: 'install',
-    hash: '#/integrations',
-    ready: '.integration',
-    prepare: (page) => page.getByRole('button', { name: 'Install another' }).click(),
-  },
-];
-
-async function openFirst(page: Page): Promise<void> {
-  await page.locator('[data-event]').first().click();
-  await page.locator('.story-steps').waitFor();
-}
-async function explain(page: Page): Promise<void> {
-  await page.getByRole('button', { name: 'Order Completed' }).click();
-  await page.getByRole('button', { name: 'Explain' }).click();
-  await page.locator('.call-card').first().waitFor();
-}
+const signIn: Screen = { name: 'sign-in', hash: '', ready: 'text=Admin token' };
 
 const simulator = await startSimulator({
   tokens: ['demo-token'],
@@ -66,7 +33,6 @@ const config = readConfig({
 });
 const app = await buildApp(config, pino({ level: 'silent' }));
 const url = await app.http.listen({ host: '127.0.0.1', port: 0 });
-const front = await startFront(null, url, adminToken);
 const browser = await openBrowser();
 mkdirSync(folder, { recursive: true });
 try {
@@ -77,7 +43,7 @@ try {
       [1440, 900],
       [390, 844],
     ] as const) {
-      for (const shot of shots) {
+      for (const shot of [signIn, ...screens]) {
         const name = `${shot.name}-${theme}${width < 500 ? '-phone' : ''}`;
         if (name.includes(only)) await take(shot, name, { width, height, theme });
       }
@@ -85,7 +51,6 @@ try {
   }
 } finally {
   await browser.close();
-  front.close();
   await app.stop(1000);
   await simulator.close();
   await rm(data, { recursive: true, force: true });
@@ -102,7 +67,7 @@ async function emptyPicture(): Promise<void> {
 }
 
 async function take(
-  shot: Shot,
+  shot: Screen,
   name: string,
   view: { width: number; height: number; theme: 'light' | 'dark' },
 ): Promise<void> {
@@ -111,8 +76,8 @@ async function take(
     const response = await route.fetch();
     await route.fulfill({ response, json: withPast(await response.json()) });
   });
-  if (shot.hash === '') await page.goto(front.url);
-  else await enter(page, front.url, adminToken, shot.hash);
+  if (shot.hash === '') await page.goto(url);
+  else await enter(page, url, adminToken, shot.hash);
   await page.locator(shot.ready).first().waitFor();
   await shot.prepare?.(page);
   await page.waitForTimeout(500);

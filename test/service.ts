@@ -39,6 +39,8 @@ export type ServiceOptions = {
   env?: Record<string, string>;
   simulator?: SimulatorOptions | Simulator;
   databasePath?: string;
+  /** Of an earlier one, which has ended. */
+  port?: number;
 };
 
 export const token = 'demo-token';
@@ -59,7 +61,7 @@ export async function startService(t: Test, options: ServiceOptions = {}): Promi
     config,
     pino({ level: 'debug', base: null }, { write: (line: string) => void logs.push(line) }),
   );
-  const url = await app.http.listen({ host: '127.0.0.1', port: 0 });
+  const url = await app.http.listen({ host: '127.0.0.1', port: options.port ?? 0 });
   t.teardown(() => app.stop(2000));
 
   return {

@@ -80,5 +80,5 @@ t.test('a row that fits the filter no longer goes, when rows may move', async (t
 });
 
 t.test('the stream is asked without what changes under way', async (t) => {
-  t.equal(streamQuery({ status: 'queued', reason: 'bug', type: 'track', q: 'a b' }), 'type=track&q=a+b');
+  t.equal(streamQuery({ status: 'queued', reason: 'bug', type: 'track', text: 'a b' }), 'type=track&text=a+b');
 });

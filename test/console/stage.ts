@@ -1,99 +1,35 @@
 import type { Page } from 'playwright-core';
-import { request } from 'undici';
-import type { Simulator } from '../../src/simulator/simulator.ts';
+import t, { type Test } from 'tap';
+import { type Service, type ServiceOptions, startService } from '../service.ts';
+import { openBrowser, openTab, type View } from './browser.ts';
+import { enter } from './shop.ts';
 
-/** A shop's day, for tests and pictures: enough of each kind that every screen has something to show. */
-export async function playShop(url: string, simulator: Simulator): Promise<void> {
-  const people = ['ada', 'grace', 'linus', 'margaret', 'dennis', 'barbara', 'ken', 'radia'];
-  const products = [
-    { product_id: 'sku-42', name: 'Blue Shirt', price: 79.99 },
-    { product_id: 'sku-7', name: 'Cap', price: 25 },
-    { product_id: 'sku-11', name: 'Trail Shoes', price: 129.5 },
-  ];
-  const consent = { canonical: { essential: true, functional: true, marketing: false } };
-  const post = (event: object) =>
-    request(`${url}/ingest`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', prefer: 'wait=5' },
-      body: JSON.stringify({ timestamp: new Date().toISOString(), context: { consent }, ...event }),
-    }).then(({ body }) => body.dump());
+export const adminToken = 'an-admin-token-of-some-length';
 
-  for (const [index, name] of people.entries()) {
-    const userId = `user-${4100 + index * 17}`;
-    const product = products[index % products.length]!;
-    const at = {
-      url: `https://shop.example.com/${product.product_id}`,
-      title: product.name,
-      path: `/${product.product_id}`,
-    };
-    await post({
-      type: 'identify',
-      userId,
-      traits: { email: `${name}@example.com`, firstName: name, plan: index % 2 ? 'pro' : 'free' },
-    });
-    await post({ type: 'page', userId, name: 'Product Detail', properties: at });
-    await post({
-      type: 'track',
-      event: 'Product Viewed',
-      userId,
-      properties: { ...product, currency: 'USD', category: 'Shirts' },
-    });
-    if (index % 3 === 1)
-      await post({
-        type: 'track',
-        event: 'Cart Viewed',
-        userId,
-        context: { consent: { canonical: { essential: true, functional: false } } },
-      });
-    if (index % 2 === 0)
-      await post({
-        type: 'track',
-        event: 'Order Completed',
-        userId,
-        properties: {
-          order_id: `ORD-${1001 + index}`,
-          total: product.price * 2,
-          currency: 'USD',
-          coupon: 'SPRING',
-          products: [{ ...product, quantity: 2 }],
-        },
-      });
-    await post({
-      type: 'identify',
-      userId,
-      traits: { email: `${name}@example.com`, firstName: name, plan: index % 2 ? 'pro' : 'free' },
-    });
-  }
-  const refuse = (status: number, code: string, message: string, times: number) =>
-    simulator.inject({
-      kind: 'status',
-      status,
-      endpoint: 'POST /events',
-      body: { type: 'error.list', errors: [{ code, message }] },
-      times,
-    });
-  refuse(422, 'data_invalid', 'metadata.price must be a number', 4);
-  for (const sku of ['sku-1', 'sku-2', 'sku-3', 'sku-4'])
-    await post({
-      type: 'track',
-      event: 'Price Alert Set',
-      userId: 'user-4100',
-      properties: { product_id: sku, price: 19.99, currency: 'USD' },
-    });
-  refuse(422, '422', 'Cannot have more than 120 active event names', 2);
-  for (const event of ['Wishlist Shared', 'Gift Wrapped']) await post({ type: 'track', event, userId: 'user-4117' });
-  await post({
-    type: 'group',
-    userId: 'user-4100',
-    groupId: 'acme',
-    traits: { name: 'Acme', plan: 'enterprise', employees: 240 },
+let browser: ReturnType<typeof openBrowser> | undefined;
+
+export type Stage = { service: Service; page: Page; complaints: string[] };
+
+/** A service, and its console in a browser; signed in, unless told otherwise. What the page complains of fails the test. */
+export async function openConsole(
+  t: Test,
+  options: ServiceOptions & { hash?: string; view?: Partial<View> } = {},
+): Promise<Stage> {
+  const service = await startService(t, { ...options, env: { ADMIN_TOKEN: adminToken, ...options.env } });
+  const { page, complaints } = await openPage(t, options.view);
+  await enter(page, service.url, adminToken, options.hash);
+  return { service, page, complaints };
+}
+
+/** One browser for all tests of a file. */
+export async function openPage(t: Test, view: Partial<View> = {}): Promise<{ page: Page; complaints: string[] }> {
+  browser ??= openBrowser();
+  const { page, context, complaints } = await openTab(await browser, view);
+  t.teardown(async () => {
+    await context.close();
+    if (complaints.length > 0) throw new Error(`the page complained: ${complaints.join('\n')}`);
   });
+  return { page, complaints };
 }
 
-/** Past the sign-in, on the given screen. */
-export async function enter(page: Page, url: string, token: string, hash = '#/events'): Promise<void> {
-  await page.goto(`${url}/${hash}`);
-  await page.getByLabel('Admin token').fill(token);
-  await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.getByRole('navigation').waitFor();
-}
+t.teardown(async () => (await browser)?.close());

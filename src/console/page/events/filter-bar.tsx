@@ -16,7 +16,7 @@ const labels: Record<FilterName, string> = {
   email: 'Email',
   messageId: 'Message id',
   reason: 'Reason',
-  q: 'Text',
+  text: 'Text',
   installation: 'Integration',
 };
 const typed = ['name', 'userId', 'email', 'messageId', 'reason'] as const;
@@ -27,14 +27,14 @@ export function FilterBar() {
   const [isOpen, setOpen] = useState(false);
   const installations = overview.value?.installations ?? [];
   const set = (name: FilterName, value: string): void => go(hrefWith({ [name]: value }), { replace: true });
-  const chips = filterNames.filter((name) => query.has(name) && name !== 'q' && name !== 'type');
+  const chips = filterNames.filter((name) => query.has(name) && name !== 'text' && name !== 'type');
 
   return (
     <search class="filter-bar">
       <div class="filter-line">
         <div class="filter-search">
           <Icon name="search" />
-          <Typed name="q" label="Search in the raw events" placeholder="Search in the raw events" onChange={set} />
+          <Typed name="text" label="Search in the raw events" placeholder="Search in the raw events" onChange={set} />
         </div>
         <select
           aria-label="Type"

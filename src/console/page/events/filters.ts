@@ -9,7 +9,7 @@ export const filterNames = [
   'email',
   'messageId',
   'reason',
-  'q',
+  'text',
   'installation',
 ] as const;
 export type FilterName = (typeof filterNames)[number];

@@ -16,11 +16,7 @@ export function Funnel({ ledger, chosen }: { ledger: Ledger; chosen: string | un
   const sum = ledger.delivered + ledger.filtered + ledger.dead + ledger.queued;
   return (
     <section class="funnel" aria-label="What became of all events">
-      <a
-        class="funnel-part"
-        href={hrefWith({ status: null, event: null })}
-        aria-label={`All ${count(ledger.accepted)} accepted events`}
-      >
+      <a class="funnel-part" href={hrefWith({ status: null, event: null })}>
         <span class="funnel-label">Accepted</span>
         <span class="funnel-count">{count(ledger.accepted)}</span>
         <span class={`funnel-hint ${sum === ledger.accepted ? '' : 'bad'}`}>
@@ -50,8 +46,7 @@ export function Funnel({ ledger, chosen }: { ledger: Ledger; chosen: string | un
             {label}
           </span>
           <span class="funnel-count">
-            {count(ledger[status])}
-            <span class="funnel-share">{share(ledger[status], ledger.accepted)}</span>
+            {count(ledger[status])} <span class="funnel-share">{share(ledger[status], ledger.accepted)}</span>
           </span>
           <span class="funnel-hint">{hint}</span>
         </a>

@@ -50,8 +50,8 @@ export function EventsScreen() {
         )}
         {list && (
           <Listing
-            key={key}
             list={list}
+            filterKey={key}
             selected={selected}
             isFiltered={isFiltered}
             isNew={known?.ledger.accepted === 0}
@@ -65,11 +65,14 @@ export function EventsScreen() {
 
 function Listing({
   list,
+  filterKey,
   selected,
   isFiltered,
   isNew,
 }: {
   list: LiveList;
+  /** Another filter makes another list, which begins at its top. */
+  filterKey: string;
   selected: string | null;
   isFiltered: boolean;
   isNew: boolean;
@@ -124,6 +127,7 @@ function Listing({
       )}
       {!isEmpty && (
         <EventTable
+          key={filterKey}
           rows={view.rows}
           selected={selected}
           hasOlder={view.hasOlder}

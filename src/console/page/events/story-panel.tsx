@@ -16,10 +16,10 @@ export function StoryPanel({ id, list, onClose }: { id: string; list: LiveList |
 
   const { answer: story, failure, again } = useAnswer(`/events/${encodeURIComponent(id)}`, readStory, [seen]);
   useEffect(() => {
-    heading.current?.focus();
+    heading.current?.focus({ preventScroll: true });
+    scrollTo(0, 0); // on a narrow page the story takes the place of the list
     const opened = id;
-    return () =>
-      document.querySelector<HTMLElement>(`[data-event="${CSS.escape(opened)}"]`)?.focus({ preventScroll: true });
+    return () => document.querySelector<HTMLElement>(`[data-event="${CSS.escape(opened)}"]`)?.focus();
   }, [id]);
 
   const shown = story?.id === id ? story : null;

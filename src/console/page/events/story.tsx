@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks';
 import type { Attempt, Story } from '../service/event.ts';
+import { overview } from '../service/overview.ts';
 import { ask, type Failure, sentence } from '../service/request.ts';
 import { announce } from '../shell/announcer.tsx';
 import { href } from '../shell/route.ts';
@@ -18,6 +19,7 @@ export function StoryOf({ story, onRedriven }: { story: Story; onRedriven(): voi
   return (
     <>
       <Answer story={story} />
+      {story.status === 'dead' && <Remedy story={story} onRedriven={onRedriven} />}
       <dl class="story-facts">
         <dt>Person</dt>
         <dd>
@@ -57,7 +59,7 @@ export function StoryOf({ story, onRedriven }: { story: Story; onRedriven(): voi
         {story.history.map((attempt) => (
           <AttemptStep key={attempt.n} attempt={attempt} isOnly={story.history.length === 1} />
         ))}
-        <NextStep story={story} onRedriven={onRedriven} />
+        <NextStep story={story} />
       </ol>
     </>
   );
@@ -172,10 +174,10 @@ function AttemptStep({ attempt, isOnly }: { attempt: Attempt; isOnly: boolean })
   );
 }
 
-function NextStep({ story, onRedriven }: { story: Story; onRedriven(): void }) {
+/** A dead letter waits for somebody: why, what to do, and the button for afterwards. */
+function Remedy({ story, onRedriven }: { story: Story; onRedriven(): void }) {
   const [isBusy, setBusy] = useState(false);
   const [failure, setFailure] = useState<Failure | null>(null);
-  const remedy = story.explanation ? sentence(story.explanation.remedy) : null;
 
   async function redrive(): Promise<void> {
     setBusy(true);
@@ -187,6 +189,25 @@ function NextStep({ story, onRedriven }: { story: Story; onRedriven(): void }) {
     onRedriven();
   }
 
+  return (
+    <>
+      <Notice
+        tone="warn"
+        title={story.explanation ? sentence(story.explanation.cause) : reasonText(story.reason ?? 'unknown')}
+        actions={
+          <Button icon="redrive" kind="primary" isBusy={isBusy} onClick={() => void redrive()}>
+            Redrive
+          </Button>
+        }
+      >
+        {story.explanation && <p>{sentence(story.explanation.remedy)}</p>}
+      </Notice>
+      {failure && <FailureNotice what="The event was not redriven" failure={failure} />}
+    </>
+  );
+}
+
+function NextStep({ story }: { story: Story }) {
   if (story.status === 'delivered')
     return (
       <Step icon="delivered" tone="good" title="Done" at={story.settledAtMs}>
@@ -196,39 +217,32 @@ function NextStep({ story, onRedriven }: { story: Story; onRedriven(): void }) {
   if (story.status === 'filtered')
     return (
       <Step icon="filtered" tone="off" title="Done, not sent" at={story.settledAtMs}>
-        <p>{remedy ?? 'Nothing is left to do.'}</p>
+        <p>{story.explanation ? sentence(story.explanation.remedy) : 'Nothing is left to do.'}</p>
       </Step>
     );
-  if (story.status === 'queued')
+  if (story.status === 'dead')
     return (
-      <Step icon="queued" tone="wait" title="Next">
-        <p>
-          {story.nextAttemptAtMs !== null ? (
-            <>
-              It is tried again <Ago ms={story.nextAttemptAtMs} />, by itself.
-            </>
-          ) : story.reason?.startsWith('hold_') === true ? (
-            'It waits while the delivery is on hold, and goes out by itself after that.'
-          ) : (
-            'It waits for its turn, and goes out by itself.'
-          )}
-        </p>
+      <Step icon="dead-letters" tone="bad" title="Kept as a dead letter" at={story.settledAtMs}>
+        <p class="muted">It goes out again when it is redriven, and not before.</p>
       </Step>
     );
   return (
-    <Step icon="dead" tone="bad" title="What to do" at={story.settledAtMs}>
-      <Notice
-        tone="bad"
-        title={story.explanation ? sentence(story.explanation.cause) : reasonText(story.reason ?? 'unknown')}
-        actions={
-          <Button icon="redrive" kind="primary" isBusy={isBusy} onClick={() => void redrive()}>
-            Redrive
-          </Button>
-        }
-      >
-        {remedy !== null && <p>{remedy}</p>}
-      </Notice>
-      {failure && <FailureNotice what="The event was not redriven" failure={failure} />}
+    <Step icon="queued" tone="wait" title="Next">
+      <p>
+        {story.nextAttemptAtMs !== null ? (
+          <>
+            It is tried again <Ago ms={story.nextAttemptAtMs} />, by itself.
+          </>
+        ) : isHeld(story) ? (
+          'It waits while the delivery is on hold, and goes out by itself after that.'
+        ) : (
+          'It waits for its turn, and goes out by itself.'
+        )}
+      </p>
     </Step>
   );
+}
+
+function isHeld({ installation }: Story): boolean {
+  return overview.value?.installations.some(({ id, status }) => id === installation && status === 'held') ?? false;
 }

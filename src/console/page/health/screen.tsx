@@ -163,7 +163,7 @@ function Parts({ known }: { known: Overview }) {
               {known.store.ok ? 'takes events, synced to disk' : sentence(known.store.reason ?? 'takes no events')}
             </span>
           </span>
-          <span class={`status ${known.store.ok ? 'good' : 'bad'}`}>{known.store.ok ? 'Well' : 'Failing'}</span>
+          <Status of={known.store.ok ? 'well' : 'failing'} />
         </li>
         {known.installations.map(({ id, name, status, hold }) => (
           <li key={id}>

@@ -9,14 +9,16 @@ import { ConfigFields } from './config-fields.tsx';
 
 export function InstallForm({
   vendor,
+  suggestedName,
   onClose,
   onInstalled,
 }: {
   vendor: Vendor;
+  suggestedName: string;
   onClose(): void;
   onInstalled(integration: Integration): void;
 }) {
-  const [name, setName] = useState(vendor.name);
+  const [name, setName] = useState(suggestedName);
   const [config, setConfig] = useState<Record<string, string>>(() =>
     Object.fromEntries(vendor.fields.map(({ key }) => [key, vendor.defaults.text(key)])),
   );

@@ -53,7 +53,7 @@ export function IntegrationCard({ integration, onChange }: { integration: Integr
           </Button>
           {!isManagedByEnvironment && (
             <>
-              <Button onClick={() => setDialog('token')}>Change token</Button>
+              {status !== 'held' && <Button onClick={() => setDialog('token')}>Change token</Button>}
               <Button kind="danger" onClick={() => setDialog('remove')}>
                 Remove
               </Button>
@@ -62,7 +62,17 @@ export function IntegrationCard({ integration, onChange }: { integration: Integr
         </div>
       </div>
       {hold && status === 'held' && (
-        <Notice tone="warn" title={<>On hold: {sentence(hold.message)}</>}>
+        <Notice
+          tone="warn"
+          title={<>On hold: {sentence(hold.message)}</>}
+          actions={
+            isManagedByEnvironment ? null : (
+              <Button kind="primary" onClick={() => setDialog('token')}>
+                Change token
+              </Button>
+            )
+          }
+        >
           <p>
             {sentence(hold.remedy)}
             {hold.sinceMs !== null && (

@@ -18,9 +18,16 @@ export function RemoveDialog({
   const [failure, setFailure] = useState<Failure | null>(null);
   const [isBusy, setBusy] = useState(false);
 
+  const mayDiscard = failure?.code === 'EVENTS_QUEUED';
+
   async function remove(): Promise<void> {
     setBusy(true);
-    const reply = await ask(`/v1/admin/integrations/${encodeURIComponent(integration.id)}`, { method: 'DELETE' });
+    const reply = await ask(
+      `/v1/admin/integrations/${encodeURIComponent(integration.id)}${mayDiscard ? '?discard=true' : ''}`,
+      {
+        method: 'DELETE',
+      },
+    );
     setBusy(false);
     if (!reply.ok) {
       setFailure(reply.failure);
@@ -39,7 +46,7 @@ export function RemoveDialog({
         <>
           <Button onClick={onClose}>Keep it</Button>
           <Button kind="danger" isBusy={isBusy} onClick={() => void remove()}>
-            {isBusy ? 'Removing…' : 'Remove'}
+            {isBusy ? 'Removing…' : mayDiscard ? 'Discard them and remove' : 'Remove'}
           </Button>
         </>
       }

@@ -54,6 +54,7 @@ export function IntegrationsScreen() {
       {vendor && isInstalling && (
         <InstallForm
           vendor={vendor}
+          suggestedName={freeName(vendor.name, integrations?.map(({ name }) => name) ?? [])}
           onClose={() => setInstalling(false)}
           onInstalled={(installed) => {
             setInstalling(false);
@@ -71,4 +72,11 @@ export function IntegrationsScreen() {
       {integrations && <AuditLog version={changes} />}
     </>
   );
+}
+
+/** Names are given once. */
+function freeName(name: string, taken: readonly string[]): string {
+  let free = name;
+  for (let n = 2; taken.includes(free); n += 1) free = `${name} ${n}`;
+  return free;
 }

@@ -1,6 +1,15 @@
 import { type Consent, readConsent, readWarning, type Warning } from './event.ts';
 import { type Fields, fields } from './fields.ts';
 
+/** A call, and what its answer decides. */
+export type PlannedCall = {
+  method: string;
+  path: string;
+  body: unknown;
+  note: string | null;
+  otherwise: { when: string; calls: { method: string; path: string; body: unknown }[] } | null;
+};
+
 /** What would be done with an event, were it sent now. */
 export type Explained = {
   index: number;
@@ -9,7 +18,7 @@ export type Explained = {
   reason: string | null;
   consent: Consent | null;
   person: string | null;
-  calls: { method: string; path: string; body: unknown; note: string | null }[];
+  calls: PlannedCall[];
   warnings: Warning[];
   error: string | null;
 };
@@ -31,13 +40,17 @@ export function readExplanation(body: unknown): Explained[] {
   });
 }
 
-function readPlannedCall(item: Fields): Explained['calls'][number] {
+function readPlannedCall(item: Fields): PlannedCall {
+  const otherwise = item.objectOrNull('otherwise');
   return {
-    method: item.text('method'),
-    path: item.text('path'),
-    body: item.raw('body'),
+    ...readCall(item),
     note: item.textOrNull('note'),
+    otherwise: otherwise && { when: otherwise.text('when'), calls: otherwise.list('calls', readCall) },
   };
+}
+
+function readCall(item: Fields): { method: string; path: string; body: unknown } {
+  return { method: item.text('method'), path: item.text('path'), body: item.raw('body') };
 }
 
 /** What became of an event that was sent. */

@@ -14,9 +14,12 @@ import { route, type Screen } from './route.ts';
 import { SignIn } from './sign-in.tsx';
 
 export function App() {
+  const isSignedIn = adminToken.value !== null;
+  const wasSignedOut = useRef(!isSignedIn);
+  wasSignedOut.current ||= !isSignedIn;
   return (
     <>
-      {adminToken.value === null ? <SignIn /> : <Console />}
+      {isSignedIn ? <Console isFresh={wasSignedOut.current} /> : <SignIn />}
       <Announcer />
     </>
   );
@@ -30,15 +33,17 @@ const content: Record<Screen, () => preact.JSX.Element> = {
   integrations: IntegrationsScreen,
 };
 
-function Console() {
+/** `isFresh`: after a sign-in, whose field had the focus. */
+function Console({ isFresh }: { isFresh: boolean }) {
   const { screen } = route.value;
   const main = useRef<HTMLElement>(null);
-  const shown = useRef(screen);
+  const shown = useRef<Screen | null>(null);
   useEffect(followOverview, []);
   useEffect(() => {
     document.title = `${screenTitles[screen]} · Signal → Intercom`;
     // A new screen begins at its top, for who reads by ear too.
-    if (shown.current !== screen) main.current?.focus();
+    if (shown.current === null ? isFresh : shown.current !== screen) main.current?.focus({ preventScroll: true });
+    if (shown.current !== screen) scrollTo(0, 0);
     shown.current = screen;
   }, [screen]);
   const Content = content[screen];

@@ -1,4 +1,5 @@
 import './navigation.css';
+import { useEffect, useRef } from 'preact/hooks';
 import { overview, overviewFailure } from '../service/overview.ts';
 import { signOut } from '../service/session.ts';
 import { Button } from '../widgets/button.tsx';
@@ -18,6 +19,11 @@ export const screenTitles: Record<Screen, string> = {
 const themeTexts = { system: 'Colours: as the system', light: 'Colours: light', dark: 'Colours: dark' };
 
 export function Navigation() {
+  const list = useRef<HTMLUListElement>(null);
+  useEffect(
+    () => list.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' }),
+    [route.value.screen],
+  );
   return (
     <header class="navigation">
       <div class="brand">
@@ -30,7 +36,7 @@ export function Navigation() {
         </span>
       </div>
       <nav aria-label="Screens">
-        <ul>
+        <ul ref={list}>
           {screens.map((screen) => (
             <li key={screen}>
               <a href={href(screen)} aria-current={route.value.screen === screen ? 'page' : undefined}>

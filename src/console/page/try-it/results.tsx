@@ -18,7 +18,7 @@ export function ExplainedEvent({ event }: { event: Explained }) {
         <Status of={status} />
       </div>
       {error !== null && <p>{sentence(error)}</p>}
-      {reason !== null && error === null && <p>{sentence(reasonText(reason))}</p>}
+      {reason !== null && error === null && <p>{plans[reason] ?? sentence(reasonText(reason))}</p>}
       <dl class="story-facts">
         {consent && (
           <>
@@ -40,15 +40,32 @@ export function ExplainedEvent({ event }: { event: Explained }) {
       <Warnings warnings={warnings} />
       {status === 'would_send' && (
         <>
-          <h3>{calls.length === 0 ? 'No call needed: Intercom has it all' : plural(calls.length, 'Intercom call')}</h3>
+          <h3>{calls.length === 0 ? 'No call of its own' : plural(calls.length, 'Intercom call')}</h3>
           {calls.map((call, place) => (
-            <CallCard key={place} call={call} note={call.note} />
+            <div key={place} class="planned">
+              <CallCard call={call} note={call.note && sentence(call.note)} />
+              {call.otherwise && (
+                <details class="otherwise">
+                  <summary>{sentence(call.otherwise.when)} Then instead:</summary>
+                  {call.otherwise.calls.length === 0 && <p class="muted">No further call.</p>}
+                  {call.otherwise.calls.map((other, step) => (
+                    <CallCard key={step} call={other} />
+                  ))}
+                </details>
+              )}
+            </div>
           ))}
         </>
       )}
     </article>
   );
 }
+
+const plans: Record<string, string> = {
+  unchanged: 'Intercom has these values already: nothing would change.',
+  merged: 'It would go out as one call with the last of the identifies beside it.',
+  held_until_login: 'It would be kept until the visitor logs in, and delivered then with its own time.',
+};
 
 export function SentEvents({ status, events }: { status: number; events: readonly Sent[] }) {
   return (

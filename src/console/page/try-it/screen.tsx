@@ -1,5 +1,5 @@
 import './screen.css';
-import { useRef, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import { type Explained, readExplanation, readSent, type Sent } from '../service/explanation.ts';
 import { overview } from '../service/overview.ts';
 import { ask, type Failure, send } from '../service/request.ts';
@@ -23,14 +23,16 @@ export function TryScreen() {
   const [result, setResult] = useState<Result | null>(null);
   const [credential, setCredential] = useState<Credential>({ kind: 'none', text: '' });
   const [isRefused, setRefused] = useState(false);
-  const [path, setPath] = useState('/ingest');
-  const outcome = useRef<HTMLElement>(null);
+  const [installation, setInstallation] = useState('');
   const problem = jsonProblem(text);
   const installations = overview.value?.installations ?? [];
+  const id = installation === '' ? (installations[0]?.id ?? '') : installation;
+  const path = installations.length > 1 ? `/ingest/${encodeURIComponent(id)}` : '/ingest';
+  const asked = installations.length > 1 ? `/explain?${new URLSearchParams({ installation: id })}` : '/explain';
 
   async function explain(): Promise<void> {
     setBusy('explain');
-    const reply = await ask('/explain', { method: 'POST', body: text });
+    const reply = await ask(asked, { method: 'POST', body: text });
     setBusy(null);
     if (!reply.ok)
       return setResult({ kind: 'failed', what: 'The event could not be explained', failure: reply.failure });
@@ -98,10 +100,10 @@ export function TryScreen() {
           {installations.length > 1 && (
             <div class="field">
               <label for="try-path">Integration</label>
-              <select id="try-path" value={path} onChange={(event) => setPath(event.currentTarget.value)}>
-                {installations.map(({ id, name }) => (
-                  <option key={id} value={`/ingest/${encodeURIComponent(id)}`}>
-                    {name}
+              <select id="try-path" value={id} onChange={(event) => setInstallation(event.currentTarget.value)}>
+                {installations.map((one) => (
+                  <option key={one.id} value={one.id}>
+                    {one.name}
                   </option>
                 ))}
               </select>
@@ -125,7 +127,7 @@ export function TryScreen() {
             </CopyButton>
           </div>
         </section>
-        <section class="try-result" aria-label="Result" ref={outcome}>
+        <section class="try-result" aria-label="Result">
           {result === null && (
             <div class="card nothing">
               <h2>Nothing tried yet</h2>

@@ -61,7 +61,12 @@ export function CopyButton({ text, what, children }: { text: string; what: strin
     timer.current = setTimeout(() => setCopied(false), sayMs);
   };
   return (
-    <Button kind="quiet" icon={isCopied ? 'delivered' : 'copy'} label={`Copy ${what}`} onClick={() => void copy()}>
+    <Button
+      kind="quiet"
+      icon={isCopied ? 'delivered' : 'copy'}
+      {...(children === undefined && { label: `${isCopied ? 'Copied' : 'Copy'} ${what}` })}
+      onClick={() => void copy()}
+    >
       {isCopied ? 'Copied' : (children ?? 'Copy')}
     </Button>
   );

@@ -13,6 +13,8 @@ const statuses: Record<string, { icon: IconName; text: string; tone: string }> =
   hold: { icon: 'hold', text: 'Hold', tone: 'warn' },
   would_send: { icon: 'delivered', text: 'Would be sent', tone: 'good' },
   would_filter: { icon: 'filtered', text: 'Would be filtered', tone: 'off' },
+  well: { icon: 'delivered', text: 'Well', tone: 'good' },
+  failing: { icon: 'dead', text: 'Failing', tone: 'bad' },
   active: { icon: 'delivered', text: 'Active', tone: 'good' },
   paused: { icon: 'hold', text: 'Paused', tone: 'off' },
   held: { icon: 'warning', text: 'On hold', tone: 'warn' },

@@ -23,8 +23,8 @@ export function Time({ ms }: { ms: number }) {
 /** How long ago, or how soon; counts on by itself. */
 export function Ago({ ms }: { ms: number }) {
   const date = new Date(ms);
-  const away = ms - nowMs.value;
-  const text = Math.abs(away) < 1000 ? 'now' : away > 0 ? `in ${duration(away)}` : `${duration(-away)} ago`;
+  const away = Math.round((ms - nowMs.value) / 1000) * 1000;
+  const text = away === 0 ? 'now' : away > 0 ? `in ${duration(away)}` : `${duration(-away)} ago`;
   return (
     <time class="time" dateTime={date.toISOString()} title={full.format(date)}>
       {text}
