@@ -83,8 +83,10 @@ function noTrace(
 }
 
 async function ledger(service: Service): Promise<Record<string, number>> {
-  const lines = (await service.get('/metrics')).text.matchAll(/ledger_events\{state="(\w+)"\} (\d+)/g);
-  return Object.fromEntries([...lines].map(([, state, n]) => [state!, Number(n)]));
+  const { text } = await service.get('/metrics');
+  const lines = text.matchAll(/ledger_events\{state="(\w+)"\} (\d+)/g);
+  const accepted = Number(/accepted_events_total (\d+)/.exec(text)?.[1]);
+  return { accepted, ...Object.fromEntries([...lines].map(([, state, n]) => [state!, Number(n)])) };
 }
 
 async function isBalanced(t: Test, service: Service): Promise<void> {
