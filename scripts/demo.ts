@@ -20,6 +20,7 @@ type Sample = { title: string; event: Record<string, unknown>; expect: string };
 
 const isOnce = process.argv.includes('--once');
 const token = 'demo-token';
+const adminToken = 'demo-admin-token';
 const shop = {
   page: {
     url: 'https://shop.example.com/shirts/blue',
@@ -127,6 +128,7 @@ const service = spawn(process.execPath, ['dist/server.js'], {
     PORT: String(port),
     LOG_LEVEL: 'error',
     INGEST_WAIT_MS: '5000',
+    ADMIN_TOKEN: adminToken,
   },
   stdio: ['ignore', 'inherit', 'inherit'],
 });
@@ -149,7 +151,9 @@ if (isOnce || failures > 0) {
   await end();
 } else {
   print(`
-Both stay up. Try another event:
+Both stay up. Watch events arrive in the console: open ${url}/ and sign in with ${adminToken}
+
+Then try another event:
 
   curl -i ${url}/ingest -H 'content-type: application/json' -d '{
     "type": "track", "event": "Trial Started", "userId": "user-123",

@@ -21,7 +21,8 @@ export async function serve(): Promise<void> {
       await app.stop(graceMs);
       log.info('service.stopped');
     });
-    await app.http.listen({ host: config.host, port: config.port });
+    const address = await app.http.listen({ host: config.host, port: config.port });
+    log.info({ console: `${address}/`, ingest: `${address}/ingest` }, 'service.started');
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     log.fatal({ reason: message }, 'service.not_started');
