@@ -345,6 +345,40 @@ t.test(
   },
 );
 
+t.test(
+  'a lead that was merged in Intercom is gone, and the user that it became one with is left to its own erasure',
+  async (t) => {
+    const service = await start(t);
+    const { simulator } = service;
+    await service.post(lead);
+    const { body: other } = await intercom(simulator, 'POST', '/contacts', { role: 'user', external_id: 'u-9' });
+    await intercom(simulator, 'POST', '/contacts/merge', {
+      from: simulator.contacts().find(({ role }) => role === 'lead')!.id,
+      into: other.id,
+    });
+    t.equal((await admin(service, 'DELETE', person('email:ada@example.com'))).body.status, 'done');
+    t.match(simulator.contacts(), [{ external_id: 'u-9' }]);
+    noTrace(t, service);
+  },
+);
+
+t.test('a search index that lags shows who is deleted already, and that is no reason to go on', async (t) => {
+  let aheadMs = 0;
+  const service = await start(t, { simulator: { indexLagMs: 120_000, now: () => Date.now() + aheadMs } });
+  const { simulator } = service;
+  await service.post(lead);
+  await intercom(simulator, 'POST', '/contacts', { role: 'lead', email: 'ada@example.com' });
+  aheadMs = 200_000;
+  const { body } = await admin(service, 'DELETE', person('email:ada@example.com'));
+  t.match(body, { status: 'done', intercom: { calls: 3 } });
+  t.strictSame(writes(simulator).slice(-3), [
+    'DELETE /contacts/{id}',
+    'POST /contacts/search',
+    'DELETE /contacts/{id}',
+  ]);
+  noTrace(t, service);
+});
+
 t.test('a lead that may just have been created is waited for', async (t) => {
   const service = await start(t);
   service.simulator.inject({ kind: 'reset_after', endpoint: 'POST /contacts' });

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import t from 'tap';
 import { openSqliteQueue } from '../../src/queue/sqlite/engine.ts';
 import { temporaryFolder, until } from '../service.ts';
@@ -55,5 +56,46 @@ t.test(
     );
     t.match(await queue.enqueue([event('delivered')]), [{ duplicate: true, original: { status: 'delivered' } }]);
     t.match(await queue.stats(), { accepted: 3, delivered: 1, dead: 1, queued: 1 }, 'the ledger still balances');
+  },
+);
+
+t.test(
+  'an erasure that Intercom refused, and nobody brought back, leaves nothing either when its time is over',
+  async (t) => {
+    const path = join(temporaryFolder(t), 'queue.db');
+    const queue = await openSqliteQueue({ path, retention: { deadMs: 1 } });
+    t.teardown(() => queue.close());
+    const ada = {
+      installation: 'default',
+      messageId: 'm',
+      type: 'identify',
+      name: null,
+      userId: 'u-ada',
+      email: 'ada@example.com',
+      anonymousId: null,
+      receivedAtMs: Date.now(),
+      atMs: Date.now(),
+      payload: '{}',
+      decision: '{}',
+      consent: null,
+      filtered: null,
+    };
+    const attempt = { intercomStatus: 200, calls: 1, ms: 1, exchange: '{"calls":[],"warnings":[]}' };
+    await queue.enqueue([ada]);
+    const limits = { installation: 'default', people: 2, jobsEach: 1 };
+    const [lease] = await queue.lease(limits);
+    const done = { id: lease!.jobs[0]!.id, status: 'delivered' as const, reason: null, attempt };
+    await queue.settle(lease!, { done: [done], record: '{"fields":{"email":"ada@example.com"}}' });
+    await queue.release(lease!);
+    const id = await queue.erase('default', 'user:u-ada');
+    const [erasing] = await queue.lease(limits);
+    await queue.settle(erasing!, { done: [{ ...done, id, status: 'dead' }] });
+    await queue.release(erasing!);
+    const db = new DatabaseSync(path, { readOnly: true });
+    t.teardown(() => db.close());
+    const kept = () =>
+      ['erasure', 'contact', 'joined', 'alias', 'event'].flatMap((name) => db.prepare(`SELECT * FROM ${name}`).all());
+    await until('it is forgotten', () => kept().length === 0);
+    t.equal(await queue.erasure(id), null);
   },
 );

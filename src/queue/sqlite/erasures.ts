@@ -40,7 +40,11 @@ export function createErasures(
   },
 ): Erasures {
   const { sql, transaction, lanes, people, arrivals, leases, erasing } = parts;
-  const insert = db.prepare('INSERT INTO erasure (seq, keys) VALUES (?, ?)');
+  const insert = db.prepare('INSERT INTO erasure (seq, keys, devices) VALUES (?, ?, ?)');
+  const devicesOf = db.prepare(
+    `SELECT json_group_array(DISTINCT installation || '/anon:' || anonymous_id) AS devices FROM event
+     WHERE seq IN (SELECT value FROM json_each(?)) AND anonymous_id IS NOT NULL`,
+  );
   const remove = db.prepare('DELETE FROM erasure WHERE seq = ?');
   const row = db.prepare('SELECT keys FROM erasure WHERE seq = ?');
   const moveContact = db.prepare('UPDATE contact SET person = ? WHERE person = ?');
@@ -59,7 +63,7 @@ export function createErasures(
   const walk = db.prepare('UPDATE erasure SET walked = ?, keys = ?, devices = ? WHERE seq = ?');
   /** Walked to their end, and settled, or forgotten since. */
   const over = db.prepare(
-    `SELECT erasure.seq FROM erasure LEFT JOIN settled ON settled.seq = erasure.seq LEFT JOIN event ON event.seq = erasure.seq
+    `SELECT erasure.seq, keys FROM erasure LEFT JOIN settled ON settled.seq = erasure.seq LEFT JOIN event ON event.seq = erasure.seq
      WHERE walked >= erasure.seq - 1 AND (settled.status IN ('delivered', 'filtered') OR event.seq IS NULL)`,
   );
   // Warnings are no personal data; requests and answers are.
@@ -76,14 +80,14 @@ export function createErasures(
   function erase({ installation, key, messageId, nowMs }: Parameters<Erasures['erase']>[0]): string {
     const person = people.current(`${installation}/${key}`);
     const keys = [person, ...people.aliasesOf(person)];
-    const seqs = dropJobs(person, keys);
+    const json = JSON.stringify(keys);
+    const seqs = [...dropJobs(person, keys), ...dead.all(json, json).map((one) => Number(one.seq))];
     const seq = arrivals.append(erasureEvent(installation, messageId, nowMs), (one) =>
       erasurePerson(installation, one),
     );
-    insert.run(seq, JSON.stringify(keys));
+    insert.run(seq, json, String(devicesOf.get(JSON.stringify(seqs))?.devices));
     moveRecords(person, keys, erasurePerson(installation, seq));
-    const json = JSON.stringify(keys);
-    forget([...seqs, ...dead.all(json, json).map((one) => Number(one.seq))]);
+    forget(seqs);
     for (const one of keys) {
       deleteConsent.run(one);
       sql.deleteJoined.run(one);
@@ -142,13 +146,16 @@ export function createErasures(
       if (row.get(seq) === undefined) continue;
       transaction.afterCommit(() => erasing.reload());
       if (status !== 'delivered') continue; // a dead one keeps what it needs to be redriven
-      const person = String(sql.dead.get(seq)?.person);
-      for (const source of sql.joined.all(person)) sql.deleteContact.run(String(source.source));
-      sql.deleteContact.run(person);
-      sql.deleteJoined.run(person);
+      forgetRecords(String(sql.dead.get(seq)?.person));
       forgetExchanges.run(seq);
       end();
     }
+  }
+
+  function forgetRecords(person: string): void {
+    for (const { source } of sql.joined.all(person)) sql.deleteContact.run(String(source));
+    sql.deleteContact.run(person);
+    sql.deleteJoined.run(person);
   }
 
   /**
@@ -167,7 +174,7 @@ export function createErasures(
     const rows = found.all(from, farthest, json, json);
     const to = rows.length < deletionsAStep ? farthest : Number(rows.at(-1)!.seq);
     forget(rows.map((one) => Number(one.seq)));
-    const installation = keys[0]!.slice(0, keys[0]!.indexOf('/'));
+    const installation = installationOf(keys);
     for (const { anonymous_id: id } of rows) if (typeof id === 'string') devices.add(`${installation}/anon:${id}`);
     const unknown = [...devices].filter((device) => !keys.includes(device));
     if (to < seq - 1 || unknown.length === 0) walk.run(to, json, JSON.stringify([...devices]), seq);
@@ -177,7 +184,11 @@ export function createErasures(
   }
 
   function end(): boolean {
-    for (const { seq } of over.all()) remove.run(seq!);
+    for (const { seq, keys } of over.all()) {
+      const installation = installationOf(readKeys(keys));
+      forgetRecords(erasurePerson(installation, Number(seq)));
+      remove.run(Number(seq));
+    }
     return false;
   }
 
@@ -200,6 +211,8 @@ export function createErasures(
 
   return { erase, settled, redriven: () => transaction.afterCommit(() => erasing.reload()), state, tidy };
 }
+
+const installationOf = ([key]: string[]): string => key!.slice(0, key!.indexOf('/'));
 
 function erasureEvent(installation: string, messageId: string, nowMs: number) {
   return {
