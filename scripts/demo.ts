@@ -20,6 +20,7 @@ type Sample = { title: string; event: Record<string, unknown>; expect: string };
 
 const isOnce = process.argv.includes('--once');
 const token = 'demo-token';
+const adminToken = 'demo-admin-token';
 const shop = {
   page: {
     url: 'https://shop.example.com/shirts/blue',
@@ -124,6 +125,7 @@ const service = spawn(process.execPath, ['dist/server.js'], {
     INTERCOM_REGION: 'us',
     INTERCOM_API_URL: simulator.url,
     DATABASE_URL: `file:${join(folder, 'demo.db')}`,
+    ADMIN_TOKEN: adminToken,
     PORT: String(port),
     LOG_LEVEL: 'error',
     INGEST_WAIT_MS: '5000',
@@ -149,7 +151,9 @@ if (isOnce || failures > 0) {
   await end();
 } else {
   print(`
-Both stay up. Try another event:
+Both stay up. See it all in the console: open ${url} in a browser, admin token ${adminToken}
+
+Try another event:
 
   curl -i ${url}/ingest -H 'content-type: application/json' -d '{
     "type": "track", "event": "Trial Started", "userId": "user-123",
