@@ -125,10 +125,10 @@ const service = spawn(process.execPath, ['dist/server.js'], {
     INTERCOM_REGION: 'us',
     INTERCOM_API_URL: simulator.url,
     DATABASE_URL: `file:${join(folder, 'demo.db')}`,
+    ADMIN_TOKEN: adminToken,
     PORT: String(port),
     LOG_LEVEL: 'error',
     INGEST_WAIT_MS: '5000',
-    ADMIN_TOKEN: adminToken,
   },
   stdio: ['ignore', 'inherit', 'inherit'],
 });
@@ -151,9 +151,9 @@ if (isOnce || failures > 0) {
   await end();
 } else {
   print(`
-Both stay up. Watch events arrive in the console: open ${url}/ and sign in with ${adminToken}
+Both stay up. See it all in the console: open ${url} in a browser, admin token ${adminToken}
 
-Then try another event:
+Try another event:
 
   curl -i ${url}/ingest -H 'content-type: application/json' -d '{
     "type": "track", "event": "Trial Started", "userId": "user-123",

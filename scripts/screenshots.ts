@@ -35,20 +35,22 @@ const app = await buildApp(config, pino({ level: 'silent' }));
 const url = await app.http.listen({ host: '127.0.0.1', port: 0 });
 const browser = await openBrowser();
 mkdirSync(folder, { recursive: true });
+const themes = ['light', 'dark'] as const;
+const sizes = [
+  { width: 1440, height: 900, suffix: '' },
+  { width: 390, height: 844, suffix: '-phone' },
+];
 try {
-  await emptyPicture();
+  await takeAll([{ name: 'first-steps', hash: '#/events', ready: '.first-steps' }]);
   await playShop(url, simulator);
-  for (const theme of ['light', 'dark'] as const) {
-    for (const [width, height] of [
-      [1440, 900],
-      [390, 844],
-    ] as const) {
-      for (const shot of [signIn, ...screens]) {
-        const name = `${shot.name}-${theme}${width < 500 ? '-phone' : ''}`;
-        if (name.includes(only)) await take(shot, name, { width, height, theme });
-      }
-    }
-  }
+  await takeAll([signIn, ...screens]);
+  simulator.setTokens([]);
+  await fetch(`${url}/ingest`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', prefer: 'respond-async' },
+    body: JSON.stringify({ type: 'track', event: 'Product Viewed', userId: 'user-4100' }),
+  });
+  await takeAll([{ name: 'hold', hash: '#/events', ready: '.main > .notice' }]);
 } finally {
   await browser.close();
   await app.stop(1000);
@@ -56,14 +58,15 @@ try {
   await rm(data, { recursive: true, force: true });
 }
 
-async function emptyPicture(): Promise<void> {
-  for (const theme of ['light', 'dark'] as const)
-    if (`first-steps-${theme}`.includes(only))
-      await take({ name: '', hash: '#/events', ready: '.first-steps' }, `first-steps-${theme}`, {
-        width: 1440,
-        height: 900,
-        theme,
-      });
+async function takeAll(shots: Screen[]): Promise<void> {
+  for (const shot of shots) {
+    for (const theme of themes) {
+      for (const { width, height, suffix } of sizes) {
+        const name = `${shot.name}-${theme}${suffix}`;
+        if (name.includes(only)) await take(shot, name, { width, height, theme });
+      }
+    }
+  }
 }
 
 async function take(
@@ -92,7 +95,7 @@ async function take(
 /** The service has run for seconds: the hour before is made up, so that the charts have something to show. */
 function withPast(overview: { ledger: Record<string, number>; minutes: Record<string, number | string>[] }): unknown {
   if (overview.ledger.accepted === 0) return overview;
-  const minutes = overview.minutes.map((minute, index) => {
+  const minutes: Record<string, number | string>[] = overview.minutes.map((minute, index) => {
     if (index >= 58) return minute;
     const delivered = Math.round(34 + 16 * Math.sin(index / 7) + 9 * Math.sin(index * 1.9));
     const filtered = Math.round(delivered / 14);
@@ -107,5 +110,10 @@ function withPast(overview: { ledger: Record<string, number>; minutes: Record<st
       retried: index > 30 && index < 34 ? 6 : 0,
     };
   });
-  return { ...overview, minutes };
+  const before = (key: string): number => minutes.slice(0, 58).reduce((sum, minute) => sum + Number(minute[key]), 0);
+  const ledger = Object.entries(overview.ledger).map(([key, value]) => [
+    key,
+    value + (key === 'queued' ? 0 : before(key)),
+  ]);
+  return { ...overview, minutes, ledger: Object.fromEntries(ledger) };
 }

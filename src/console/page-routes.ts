@@ -5,7 +5,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ProblemError } from '../problem.ts';
 
 /** Seen from src/console and from dist/console alike. */
-const folder = new URL('../../dist/console/page/', import.meta.url);
+const built = new URL('../../dist/console/page/', import.meta.url);
 
 const types: Record<string, string> = {
   '.html': 'text/html; charset=utf-8',
@@ -35,7 +35,7 @@ const policy = [
 ].join('; ');
 
 /** `GET /`: the console for a browser, and a pointer for who asks by hand. Its files are read once, at the start. */
-export async function pageRoutes(app: FastifyInstance): Promise<void> {
+export async function pageRoutes(app: FastifyInstance, { folder = built }: { folder?: URL }): Promise<void> {
   const page = existsSync(new URL('index.html', folder)) ? read(new URL('index.html', folder)) : null;
   const assets = page ? readAssets(new URL('assets/', folder)) : new Map<string, File>();
 

@@ -63,3 +63,32 @@ t.test('without dead letters the page says so', async (t) => {
   const { page } = await openConsole(t, { hash: '#/dead-letters' });
   await page.getByRole('heading', { name: 'No dead letters' }).waitFor();
 });
+
+t.test('a redrive of many is a job that is watched to its end', async (t) => {
+  const { page, service } = await openConsole(t, { env: { INGEST_WAIT_MS: '0' } });
+  const many = 1100;
+  await service.post({ type: 'identify', userId: 'u' });
+  service.simulator.inject({
+    kind: 'status',
+    status: 422,
+    endpoint: 'POST /events',
+    body: { type: 'error.list', errors: [{ code: 'data_invalid', message: 'no' }] },
+    times: many,
+  });
+  for (const part of [0, 1])
+    await service.post(
+      Array.from({ length: many / 2 }, (_, n) => ({
+        type: 'track',
+        event: 'A',
+        userId: 'u',
+        messageId: `${part}-${n}`,
+      })),
+    );
+  await page.getByRole('link', { name: /Dead letters 1,100/ }).click();
+  await page.locator('.group').getByText('1,100', { exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Redrive…' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Redrive 1,100 events?' });
+  await dialog.getByRole('button', { name: 'Redrive', exact: true }).click();
+  await page.getByText('Invalid request: 1,100 events queued again').waitFor();
+  await page.getByRole('heading', { name: 'No dead letters' }).waitFor({ timeout: 20_000 });
+});

@@ -49,7 +49,7 @@ t.test('a broken token is told on every screen, and mended where it says', async
   await page.getByText('Nothing is lost: 1 event waits').waitFor();
   await page.getByRole('link', { name: 'Health' }).click();
   await page.getByText(/Delivery to Intercom is on hold/).waitFor();
-  await page.getByRole('link', { name: 'Mend it' }).click();
+  await page.getByRole('link', { name: 'Open integrations' }).click();
   await page.getByRole('button', { name: 'Change token' }).click();
   const dialog = page.getByRole('dialog', { name: 'New token for Intercom' });
   await dialog.getByLabel('Access token').fill(tokens[1]!);

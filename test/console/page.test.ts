@@ -1,6 +1,8 @@
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
+import Fastify from 'fastify';
 import t from 'tap';
 import { request } from 'undici';
+import { pageRoutes } from '../../src/console/page-routes.ts';
 import { startService } from '../service.ts';
 
 const html = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' };
@@ -65,4 +67,12 @@ t.test('another file is not found, wherever it lies', async (t) => {
   const { url } = await startService(t);
   for (const path of ['/assets/none.js', '/assets/..%2findex.html', '/assets/index.html'])
     t.equal((await get(url + path)).status, 404, path);
+});
+
+t.test('a service that was not built says so to the browser, and nothing else ends', async (t) => {
+  const app = Fastify();
+  await app.register(pageRoutes, { folder: new URL('none/', import.meta.url) });
+  t.match(await app.inject({ url: '/', headers: html }), { statusCode: 500, body: /npm run build/ });
+  t.equal((await app.inject('/')).statusCode, 200);
+  await app.close();
 });

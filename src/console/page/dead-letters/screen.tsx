@@ -75,7 +75,7 @@ export function DeadLettersScreen() {
                     last <Ago ms={group.newestMs} />
                   </>
                 )}
-                {group.oldestMs !== null && group.count > 1 && (
+                {group.oldestMs !== null && (group.newestMs ?? 0) - group.oldestMs > 60_000 && (
                   <>
                     , first <Ago ms={group.oldestMs} />
                   </>

@@ -37,7 +37,7 @@ export function Holds() {
           actions={
             route.value.screen === 'integrations' ? null : (
               <a class="button" href={href('integrations')}>
-                Mend it
+                Open integrations
               </a>
             )
           }

@@ -41,8 +41,7 @@ export function Navigation() {
             <li key={screen}>
               <a href={href(screen)} aria-current={route.value.screen === screen ? 'page' : undefined}>
                 <Icon name={screen} />
-                <span>{screenTitles[screen]}</span>
-                <Mark screen={screen} />
+                <span>{screenTitles[screen]}</span> <Mark screen={screen} />
               </a>
             </li>
           ))}

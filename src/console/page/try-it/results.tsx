@@ -43,10 +43,10 @@ export function ExplainedEvent({ event }: { event: Explained }) {
           <h3>{calls.length === 0 ? 'No call of its own' : plural(calls.length, 'Intercom call')}</h3>
           {calls.map((call, place) => (
             <div key={place} class="planned">
-              <CallCard call={call} note={call.note && sentence(call.note)} />
+              <CallCard call={call} note={call.otherwise === null && call.note !== null ? sentence(call.note) : null} />
               {call.otherwise && (
                 <details class="otherwise">
-                  <summary>{sentence(call.otherwise.when)} Then instead:</summary>
+                  <summary>If {call.otherwise.when}</summary>
                   {call.otherwise.calls.length === 0 && <p class="muted">No further call.</p>}
                   {call.otherwise.calls.map((other, step) => (
                     <CallCard key={step} call={other} />

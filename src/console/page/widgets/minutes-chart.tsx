@@ -88,7 +88,7 @@ function options(
   return {
     width: element.clientWidth,
     height,
-    padding: [6, 4, 0, 0],
+    padding: [6, 18, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
     scales: {
