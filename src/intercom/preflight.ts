@@ -63,7 +63,7 @@ export const holdTexts: Record<HoldReason, { message: string; remedy: string }> 
   token_invalid: {
     message: 'Intercom does not accept the access token, or it belongs to another region',
     remedy:
-      'copy the token anew from Intercom (Settings > Integrations > Developer Hub > your app > Authentication) into INTERCOM_ACCESS_TOKEN, and check that INTERCOM_REGION is where the workspace is hosted',
+      'copy the token anew from Intercom (Settings > Integrations > Developer Hub > your app > Authentication) to where it is configured (the console, or INTERCOM_ACCESS_TOKEN), and check that the region (INTERCOM_REGION) is where the workspace is hosted',
   },
   token_scope: {
     message: 'the access token lacks a permission',

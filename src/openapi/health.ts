@@ -10,7 +10,7 @@ const tokenInvalid = {
   reason: 'token_invalid',
   message: 'Intercom does not accept the access token, or it belongs to another region',
   remedy:
-    'copy the token anew from Intercom (Settings > Integrations > Developer Hub > your app > Authentication) into INTERCOM_ACCESS_TOKEN, and check that INTERCOM_REGION is where the workspace is hosted',
+    'copy the token anew from Intercom (Settings > Integrations > Developer Hub > your app > Authentication) to where it is configured (the console, or INTERCOM_ACCESS_TOKEN), and check that the region (INTERCOM_REGION) is where the workspace is hosted',
 };
 
 const metricsExample = `# HELP signal_intercom_ingest_events_total Events that came to /ingest, by what was answered
