@@ -102,8 +102,14 @@ t.test('redriven, it is delivered with its own time and identity, one or all of 
   await until('it is told', async () => (await admin(service, 'GET', `/events/${first}`)).body.status === 'delivered');
   t.match(
     (await admin(service, 'GET', `/events/${first}`)).body.history.map(({ outcome }: { outcome: string }) => outcome),
-    ['delivered'],
+    ['dead', 'delivered'],
+    'with the attempt of before',
   );
+  t.match((await admin(service, 'GET', '/v1/admin/audit-log')).body.data, [
+    { action: 'events.redriven', changes: { count: { new: 1 } } },
+    { action: 'events.redriven', changes: { name: { new: 'B' }, count: { new: 1 } } },
+    { action: 'events.redriven', changes: { event: { new: first } } },
+  ]);
   t.match(await admin(service, 'POST', `/events/${first}/redrive`), {
     status: 409,
     body: { detail: /only dead letters/ },

@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { ProblemError } from '../problem.ts';
 import type { EventFilter, Queue } from '../queue/queue.ts';
@@ -44,6 +44,7 @@ export async function redriveRoutes(
       const detail = `the event is ${state.status}: only dead letters can be redriven`;
       throw new ProblemError({ status: 409, code: 'not_dead', detail });
     }
+    await audit(request, 'events.redriven', '*', { event: id });
     return { redriven };
   });
 
@@ -52,6 +53,10 @@ export async function redriveRoutes(
     const filter: EventFilter = { ...toFilter(query), status: 'dead' };
     if (dryRun) return { redriven: await redrives.count(filter), dryRun };
     const started = await redrives.start(filter);
+    // Which people they were of is nobody's concern later on.
+    const { userId: _, email: __, text: ___, messageId: ____, ...asked } = query;
+    const count = started.kind === 'done' ? started.redriven : started.job.total;
+    await audit(request, 'events.redriven', query.installation ?? '*', { ...asked, count });
     if (started.kind === 'done') return { redriven: started.redriven, dryRun };
     const { id, total } = started.job;
     return reply.code(202).header('location', `/events/redrives/${id}`).send({ id, count: total });
@@ -59,9 +64,24 @@ export async function redriveRoutes(
 
   app.get<ById>('/events/redrives/:id', async (request) => known(request.params.id, redrives.find(request.params.id)));
 
-  app.delete<ById>('/events/redrives/:id', async (request) =>
-    known(request.params.id, redrives.cancel(request.params.id)),
-  );
+  app.delete<ById>('/events/redrives/:id', async (request) => {
+    const { id } = request.params;
+    const cancelled = known(id, redrives.cancel(id));
+    await audit(request, 'redrive.cancelled', '*', { redrive: id, done: cancelled.done });
+    return cancelled;
+  });
+
+  async function audit(request: FastifyRequest, action: string, resource: string, what: object): Promise<void> {
+    const changes = Object.fromEntries(Object.entries(what).map(([key, value]) => [key, { old: null, new: value }]));
+    await queue.keepAudit({
+      atMs: Date.now(),
+      action,
+      resource,
+      changes: JSON.stringify(changes),
+      ipAddress: request.ip,
+      userAgent: (request.headers['user-agent'] ?? '').slice(0, 200),
+    });
+  }
 }
 
 function known<T>(id: string, job: T | undefined): T {

@@ -195,7 +195,7 @@ export function createQueueModel(options: { holdAnonymous: boolean }) {
   }
 
   function remember(job: Accepted, outcome: string, { intercomStatus, calls }: Attempt): void {
-    job.history[job.attempts - 1] = { outcome, intercomStatus, calls };
+    job.history.push({ outcome, intercomStatus, calls });
     job.state = { ...job.state, intercomStatus, calls: job.state.calls + calls };
   }
 

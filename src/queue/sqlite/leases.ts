@@ -145,7 +145,7 @@ export function createLeases(parts: {
     const createdAt = sql.jobCreatedAt.get(seq)?.created_at ?? null;
     const calls = attempt.calls + (attempts > 0 ? Number(sql.triedJob.get(seq)?.calls) : 0);
     sql.deleteJob.run(seq);
-    insertAttempt(seq, n, nowMs, status, reason, attempt);
+    insertAttempt(seq, nowMs, status, reason, attempt);
     sql.insertSettled.run(seq, nowMs, status, reason, held.person, n, attempt.intercomStatus, calls, createdAt);
     transaction.count(status, 1);
     transaction.afterCommit(() => held.lanes.drop(held.lane, seq));
@@ -176,18 +176,12 @@ export function createLeases(parts: {
   function countAttempt(held: Held, seq: number, { reason, attempt }: Retry, nowMs: number): void {
     const n = held.attempts.get(seq)! + 1;
     sql.setAttempts.run(n, seq);
-    if (attempt) insertAttempt(seq, n, nowMs, 'retry', reason, attempt);
+    if (attempt) insertAttempt(seq, nowMs, 'retry', reason, attempt);
   }
 
-  function insertAttempt(
-    seq: number,
-    n: number,
-    nowMs: number,
-    outcome: string,
-    reason: string | null,
-    attempt: Attempt,
-  ): void {
+  function insertAttempt(seq: number, nowMs: number, outcome: string, reason: string | null, attempt: Attempt): void {
     const { intercomStatus, calls, ms, exchange } = attempt;
+    const n = Number(sql.lastAttempt.get(seq)?.n) + 1;
     sql.insertAttempt.run(seq, n, nowMs, outcome, reason, intercomStatus, calls, Math.round(ms), exchange);
   }
 

@@ -1,10 +1,10 @@
 import type { Database } from './database.ts';
 
-/** What the attempts of a queued job have come to; a redrive counts them anew. */
-export const triedStatus =
-  '(SELECT intercom_status FROM attempt WHERE attempt.seq = job.seq AND n <= job.attempts ORDER BY n DESC LIMIT 1)';
-export const triedCalls =
-  'coalesce((SELECT sum(calls) FROM attempt WHERE attempt.seq = job.seq AND n <= job.attempts), 0)';
+/** What the newest attempts of a queued job have come to: a redrive counts anew, and keeps the earlier ones. */
+export const triedStatus = `(SELECT intercom_status FROM attempt WHERE attempt.seq = job.seq AND job.attempts > 0
+  ORDER BY n DESC LIMIT 1)`;
+export const triedCalls = `coalesce((SELECT sum(calls) FROM attempt WHERE attempt.seq = job.seq
+  AND n > (SELECT max(n) FROM attempt AS last WHERE last.seq = job.seq) - job.attempts), 0)`;
 
 /** Every statement of the store, prepared once. */
 export type Statements = ReturnType<typeof statements>;
@@ -24,7 +24,8 @@ export function statements(db: Database) {
     insertSettled: db.prepare('INSERT INTO settled VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'),
     insertHeld: db.prepare('INSERT INTO was_held VALUES (?)'),
     deleteHeld: db.prepare('DELETE FROM was_held WHERE seq = ?'),
-    insertAttempt: db.prepare('INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'),
+    insertAttempt: db.prepare('INSERT INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'),
+    lastAttempt: db.prepare('SELECT coalesce(max(n), 0) AS n FROM attempt WHERE seq = ?'),
     insertJoined: db.prepare('INSERT OR IGNORE INTO joined VALUES (?, ?)'),
     joined: db.prepare('SELECT source FROM joined WHERE person = ?'),
     deleteJoined: db.prepare('DELETE FROM joined WHERE person = ?'),
