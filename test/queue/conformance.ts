@@ -1,4 +1,5 @@
 import type { Test } from 'tap';
+import { until } from '../service.ts';
 import { killMany } from './new-events.ts';
 import type { Attempt, Job, Lease, NewEvent, Queue, Retry } from '../../src/queue/queue.ts';
 
@@ -588,8 +589,5 @@ async function settleAll(queue: Queue, lease: Lease, record?: string): Promise<v
 
 /** `onDue` may come a little early: it promises that a look is worth while, not that something is due. */
 async function leaseWhenDue(queue: Queue): Promise<Lease> {
-  for (;;) {
-    const [lease] = await queue.lease(all);
-    if (lease) return lease;
-  }
+  return until('somebody is due', async () => (await queue.lease(all))[0]);
 }
