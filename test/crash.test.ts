@@ -155,7 +155,8 @@ async function ledgerOf(url: string): Promise<string> {
 }
 
 function totalOf(metrics: string, state: string): number {
-  return Number(new RegExp(`ledger_events\\{state="${state}"\\} (\\d+)`).exec(metrics)?.[1]);
+  const name = state === 'accepted' ? 'accepted_events_total' : `ledger_events\\{state="${state}"\\}`;
+  return Number(new RegExp(`${name} (\\d+)`).exec(metrics)?.[1]);
 }
 
 function acknowledgedOf(people: { acknowledged: number[] }[]): number {

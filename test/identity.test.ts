@@ -115,3 +115,19 @@ t.test("a lead's event in doubt goes to the lead again before that becomes its u
   t.strictSame(roles(simulator), [['user', 'u']]);
   t.equal(simulator.timeline('u').length, 2);
 });
+
+t.test(
+  'an event in doubt that is not sent again keeps its second: the next one of its name gets another',
+  async (t) => {
+    const { simulator, deliver } = await open(t);
+    await deliver('user:u', [login]);
+    const first = job({ type: 'track', event: 'Clicked', userId: 'u' });
+    simulator.inject({ kind: 'reset_after', endpoint: 'POST /events', times: 1 });
+    const inDoubt = await deliver('user:u', [first]);
+    t.match(inDoubt.outcomes, [{ kind: 'retry' }]);
+    // Its person has refused meanwhile: it ends as filtered, and the next one was allowed again.
+    const second = { ...first, id: 'evt_second' };
+    t.match((await deliver('user:u', [second], inDoubt.record)).outcomes, [{ kind: 'delivered' }]);
+    t.equal(simulator.timeline('u').length, 2);
+  },
+);

@@ -41,6 +41,8 @@ export function createTimeline({ identity, eventNames }: { identity: Identity; e
 
     async function choose(): Promise<void> {
       isChosen = true;
+      // Taken, even if the job is refused or given up before anybody knows whether Intercom has it.
+      c.record = takeSecond(c.record, key, createdAt);
       await desk.choose(job.id, createdAt, JSON.stringify(c.record));
     }
 
