@@ -1,5 +1,5 @@
 import type { EventState, NewEvent, Receipt } from '../queue.ts';
-import { idOf } from './event-id.ts';
+import { idOf } from '../event-id.ts';
 import type { LaneSets } from './lane-sets.ts';
 import { isDevice, type People } from './people.ts';
 import type { Seen } from './seen.ts';

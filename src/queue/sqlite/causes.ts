@@ -1,6 +1,6 @@
 import type { Cause, EventFilter } from '../queue.ts';
 import type { Database } from './database.ts';
-import { idOf } from './event-id.ts';
+import { idOf } from '../event-id.ts';
 import { conditions } from './search.ts';
 
 /**

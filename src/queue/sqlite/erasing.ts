@@ -1,6 +1,6 @@
 import type { Erasure } from '../queue.ts';
 import type { Database } from './database.ts';
-import { idOf } from './event-id.ts';
+import { idOf } from '../event-id.ts';
 
 /**
  * The erasures that are under way, in memory: few, and asked for with each lease.

@@ -2,7 +2,7 @@ import type { Done, ErasureState } from '../queue.ts';
 import type { Arrivals } from './arrivals.ts';
 import type { Database } from './database.ts';
 import { type Erasing, erasurePerson, readKeys } from './erasing.ts';
-import { idOf, seqOf } from './event-id.ts';
+import { idOf, seqOf } from '../event-id.ts';
 import type { LaneSets } from './lane-sets.ts';
 import type { Leases } from './leases.ts';
 import type { People } from './people.ts';

@@ -1,5 +1,5 @@
 import type { EventState } from '../queue.ts';
-import { idOf, seqOf } from './event-id.ts';
+import { idOf, seqOf } from '../event-id.ts';
 import type { LaneSets } from './lane-sets.ts';
 import { isDevice, type People } from './people.ts';
 import { readStatus } from './search.ts';

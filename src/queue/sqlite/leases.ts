@@ -1,6 +1,6 @@
 import type { Attempt, Done, Job, Lease, LeaseLimits, NewestConsent, Progress, Retry, Standing } from '../queue.ts';
 import type { Erasing } from './erasing.ts';
-import { idOf, seqOf } from './event-id.ts';
+import { idOf, seqOf } from '../event-id.ts';
 import type { LaneSets } from './lane-sets.ts';
 import type { Lanes } from './lanes.ts';
 import type { People } from './people.ts';

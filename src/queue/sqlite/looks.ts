@@ -1,6 +1,6 @@
 import type { Cause, Causes, EventFilter, EventSummary, Queue } from '../queue.ts';
 import { type CountedDead, mergeCauses, type SomeCauses, type WalkedDead } from './causes.ts';
-import { idOf, seqOf } from './event-id.ts';
+import { idOf, seqOf } from '../event-id.ts';
 import type { Op, Results } from './protocol.ts';
 
 type Ask = <O extends Op>(op: O) => Promise<Results[O['kind']]>;

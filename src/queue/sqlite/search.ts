@@ -1,6 +1,6 @@
 import type { Attempt, EventDetail, EventFilter, EventStatus, EventSummary } from '../queue.ts';
 import type { Database } from './database.ts';
-import { idOf, seqOf } from './event-id.ts';
+import { idOf, seqOf } from '../event-id.ts';
 import { triedCalls, triedStatus } from './statements.ts';
 
 /** What one bounded look found, and below which seq to look next; 0 when there is nothing older. */

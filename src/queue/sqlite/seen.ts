@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto';
+import { fingerprint } from '../fingerprint.ts';
 import type { Database } from './database.ts';
 
 /**
@@ -58,7 +58,7 @@ export function openSeen(db: Database, hotLimit = 1_000_000): Seen {
   /** The same id is looked up and then added: its fingerprint is taken once. */
   function print(installation: string, messageId: string): Uint8Array {
     if (last?.messageId === messageId && last.installation === installation) return last.print;
-    const digest = hash('sha256', `${installation}\0${messageId}`, 'buffer').subarray(0, 16);
+    const digest = fingerprint(installation, messageId);
     last = { installation, messageId, print: digest };
     return digest;
   }
