@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
-import pg from 'pg';
+import { Client } from 'pg';
 
 /**
  * A real PostgreSQL server, out of an npm package, for the tests and the bench. PG_TEST_URL names another server, whose
@@ -111,7 +111,7 @@ function useServer(url: string): PostgresServer {
 
 async function createDatabase(urlOf: (database: string) => string): Promise<string> {
   const name = `test_${randomBytes(6).toString('hex')}`;
-  const client = new pg.Client(urlOf('postgres'));
+  const client = new Client(urlOf('postgres'));
   await client.connect();
   await client.query(`CREATE DATABASE ${name} TEMPLATE template0`);
   await client.end();
@@ -119,7 +119,7 @@ async function createDatabase(urlOf: (database: string) => string): Promise<stri
 }
 
 async function answers(url: string): Promise<boolean> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2000 });
+  const client = new Client({ connectionString: url, connectionTimeoutMillis: 2000 });
   client.on('error', () => {});
   try {
     await client.connect();

@@ -1,4 +1,4 @@
-import pg from 'pg';
+import { Pool, types, type PoolClient, type QueryResultRow } from 'pg';
 import { QueueUnavailable } from '../queue.ts';
 
 /**
@@ -10,14 +10,14 @@ import { QueueUnavailable } from '../queue.ts';
  */
 export type Database = {
   /** One statement on its own. Rejects with `QueueUnavailable` when the database can't be reached or is too slow. */
-  query<R extends pg.QueryResultRow>(text: string, values?: unknown[], limitMs?: number): Promise<R[]>;
+  query<R extends QueryResultRow>(text: string, values?: unknown[], limitMs?: number): Promise<R[]>;
   /** Everything in `work` or nothing. A conflict with other replicas (deadlock, serialisation) runs it again. */
   transaction<T>(work: (tx: Transaction) => Promise<T>, limitMs?: number): Promise<T>;
   close(): Promise<void>;
 };
 
 export type Transaction = {
-  query<R extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<R[]>;
+  query<R extends QueryResultRow>(text: string, values?: unknown[]): Promise<R[]>;
 };
 
 /** Thrown inside a transaction: roll back, and run it again. */
@@ -36,13 +36,13 @@ const connectMs = 2000;
 const triesAtMost = 10;
 
 // Counters and times are bigint; all of them are below 2^53.
-pg.types.setTypeParser(pg.types.builtins.INT8, Number);
+types.setTypeParser(types.builtins.INT8, Number);
 
 export function openDatabase(
   url: string,
   options: { connections: number; onNotice?: (text: string) => void },
 ): Database {
-  const pool = new pg.Pool({
+  const pool = new Pool({
     connectionString: url,
     max: options.connections,
     connectionTimeoutMillis: connectMs,
@@ -52,8 +52,8 @@ export function openDatabase(
   });
   pool.on('error', () => {}); // an idle connection that broke: the next one is made when it is needed
 
-  async function withClient<T>(limitMs: number, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-    let client: pg.PoolClient;
+  async function withClient<T>(limitMs: number, work: (client: PoolClient) => Promise<T>): Promise<T> {
+    let client: PoolClient;
     try {
       client = await pool.connect();
     } catch (error) {
@@ -82,7 +82,7 @@ export function openDatabase(
     }
   }
 
-  function release(client: pg.PoolClient, destroy = false): void {
+  function release(client: PoolClient, destroy = false): void {
     client.off('error', ignore);
     if (destroy) client.on('error', ignore); // it may still tell of its end
     client.release(destroy);
