@@ -43,10 +43,10 @@ export async function acceptEvents(
   });
   const follow = followJoins(joins);
   for (const arrival of arrivals) arrival.line = follow(arrival.person);
-  const lanes = await lockLanes(
-    tx,
-    [...arrivals.flatMap(({ person, line }) => [person, line]), ...joins.flatMap(({ from, into }) => [from, into])],
-  );
+  const lanes = await lockLanes(tx, [
+    ...arrivals.flatMap(({ person, line, filtered }) => (filtered === null ? [person, line] : [])),
+    ...joins.flatMap(({ from, into }) => [from, into]),
+  ]);
   await assureAliases(tx, keys, stored);
   boundVisitors(arrivals, lanes);
   const legacies = await findLegacies(

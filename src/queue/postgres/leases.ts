@@ -51,7 +51,7 @@ export function createLeases(options: {
   const holder = randomUUID();
   const held = new Map<string, Held>();
   let renewTimer: NodeJS.Timeout | undefined;
-  let asked: { token: string; resolve(standing: Standing | null): void; reject(error: unknown): void }[] = [];
+  let asked: { token: string; resolve(standing: Standing | null): void }[] = [];
 
   const writes = createGroups<Write, void>({
     weightAtMost: 256,
@@ -107,9 +107,9 @@ export function createLeases(options: {
   /** Asked before every call: what is asked at the same time is one statement. */
   function standing({ token }: Lease): Promise<Standing | null> {
     if (!isOurs(token)) return Promise.resolve(null);
-    const { promise, resolve, reject } = Promise.withResolvers<Standing | null>();
+    const { promise, resolve } = Promise.withResolvers<Standing | null>();
     if (asked.length === 0) setImmediate(() => void answer());
-    asked.push({ token, resolve, reject });
+    asked.push({ token, resolve });
     return promise;
   }
 
@@ -119,8 +119,8 @@ export function createLeases(options: {
     try {
       const found = await readStandings(db, questions.map(({ token }) => token));
       for (const { token, resolve } of questions) resolve((isOurs(token) && found.get(token)) || null);
-    } catch (error) {
-      for (const { reject } of questions) reject(error);
+    } catch {
+      for (const { resolve } of questions) resolve(null); // who can't ask doesn't send
     }
   }
 
