@@ -1,4 +1,5 @@
 import type { EventFilter } from '../queue.ts';
+import { storable } from './storable.ts';
 
 /** The values of a statement, by their places in it. */
 export type Params = { values: unknown[]; at(value: string | number | string[]): string };
@@ -29,20 +30,17 @@ export function conditions(filter: EventFilter, { at }: Params): string {
   ];
   const used = tests.flatMap(([condition, value]) => {
     if (value === undefined) return [];
-    return isStorable(value) ? [condition(at(value))] : ['false'];
+    return [condition(at(typeof value === 'string' ? storable(value) : value))];
   });
   // The status is written out, since the index of the dead ones is used only for a condition that is known beforehand.
   if (filter.status === 'queued') used.push('settled.seq IS NULL');
   else if (filter.status !== undefined) used.push(`settled.status = '${filter.status}'`);
   if (filter.people) {
-    const people = filter.people.map((key) => `${filter.installation}/${key}`).filter(isStorable);
+    const people = filter.people.map((key) => storable(`${filter.installation}/${key}`));
     used.push(ofPeople(`${at(people)}::text[]`));
   }
   return used.map((condition) => `AND ${condition}`).join(' ');
 }
-
-/** PostgreSQL has no text with a NUL in it, not even to compare with: nothing that is kept has one. */
-export const isStorable = (value: string | number): boolean => typeof value === 'number' || !value.includes('\0');
 
 /**
  * Events with what became of them, within these bounds. They are told of each table, for the planner infers none: it

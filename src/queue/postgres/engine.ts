@@ -84,7 +84,7 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
       return each;
     },
   });
-  const history = createHistory({ db, slot: slot + 2, devices, retention: { ...defaultRetention, ...options.retention } });
+  const history = createHistory({ db, slot: slot + 2, retention: { ...defaultRetention, ...options.retention } });
   const erasures = createErasures({ db, slot: slot + 2 });
   const leases = createLeases({
     db,

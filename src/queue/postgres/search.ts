@@ -1,8 +1,9 @@
 import type { EventDetail, EventFilter, EventState, EventSummary, Queue } from '../queue.ts';
-import type { Database } from './database.ts';
+import type { Database, Transaction } from './database.ts';
 import { idOf, seqOf } from '../event-id.ts';
-import { conditions, createParams, deadBetween, eventsBetween, isStorable } from './conditions.ts';
-import type { Reader } from './whose.ts';
+import { conditions, createParams, deadBetween, eventsBetween } from './conditions.ts';
+import { storable } from './storable.ts';
+
 
 /** A statement looks at so many rows at most, so that each ends in time however little there is to be found. */
 const rowsALook = 50_000;
@@ -85,10 +86,9 @@ export function createSearch(db: Database): Search {
   }
 
   async function summaries(ids: string[], wanted?: string): Promise<EventSummary[]> {
-    if (wanted !== undefined && !isStorable(wanted)) return [];
     const rows = await db.query<WithSeq<EventSummary>>(
       `SELECT ${summary} FROM ${events} WHERE event.seq = ANY($1) AND ($2::text IS NULL OR strpos(payload, $2) > 0)`,
-      [seqsOf(ids), wanted ?? null],
+      [seqsOf(ids), wanted === undefined ? null : storable(wanted)],
     );
     const known = new Map(rows.map(withId).map((row) => [row.id, row]));
     return ids.flatMap((id) => known.get(id) ?? []);
@@ -107,7 +107,7 @@ export function createSearch(db: Database): Search {
 }
 
 /** Of events that were accepted once: an id outlives its event's row only where that was settled, and forgotten since. */
-export async function stateOf(tx: Reader, seqs: number[]): Promise<Map<number, EventState>> {
+export async function stateOf(tx: Transaction, seqs: number[]): Promise<Map<number, EventState>> {
   if (seqs.length === 0) return new Map();
   const rows = await tx.query<WithSeq<EventState>>(
     `SELECT asked.seq, coalesce(settled.status, CASE WHEN job.seq IS NULL THEN 'delivered' ELSE 'queued' END) AS status,

@@ -1,64 +1,53 @@
 import type { NewestConsent, PersonDetail, PersonView } from '../queue.ts';
-import type { Database } from './database.ts';
-import { aliasesOf, currentOf, own, type Reader } from './whose.ts';
+import type { Database, Transaction } from './database.ts';
+import { storable } from './storable.ts';
+import { aliasesOf, currentOf, own } from './whose.ts';
 
 /** Looks at people, and at what is known of them. */
 export type Viewer = {
   /** Whom a key belongs to by now. */
   person(installation: string, key: string): Promise<PersonDetail>;
-  record(installation: string, key: string): Promise<string | null>;
+  /**
+   * These people, in their order. `queued` is as the lanes have it: within a transaction that has added events of its
+   * own, with those.
+   */
+  views(tx: Transaction, people: string[]): Promise<PersonView[]>;
 };
 
 export function createViewer(db: Database): Viewer {
   return {
-    person: (installation, key) =>
-      db.transaction(async (tx) => {
-        const asked = `${installation}/${key}`;
-        if (asked.includes('\0')) return { ...nobody, person: key, aliases: [] }; // PostgreSQL can't hold such a text
-        const person = (await currentOf(tx, [asked])).get(asked) ?? asked;
-        const [view] = await views(tx, [person]);
-        const aliases = await aliasesOf(tx, person);
-        return { ...nobody, ...view, person: own(person), aliases: aliases.map(own) };
-      }),
-    async record(installation, key) {
-      const asked = `${installation}/${key}`;
-      if (asked.includes('\0')) return null;
-      const [row] = await db.query<{ record: string }>('SELECT record FROM contact WHERE person = $1', [asked]);
-      return row?.record ?? null;
+    async person(installation, key) {
+      const asked = storable(`${installation}/${key}`);
+      const person = (await currentOf(db, [asked]))(asked);
+      const [[view], aliases] = await Promise.all([views(db, [person]), aliasesOf(db, person)]);
+      return { ...nobody, ...view, person: own(person), aliases: aliases.map(own) };
     },
+    views,
   };
 }
 
 const nobody = { record: null, joined: [], consent: null, queued: 0 };
 
-/**
- * What is known of these people, in their order. `queued` is as the lanes have it: within a transaction that has added
- * events of its own, with those.
- */
-export async function views(tx: Reader, people: string[]): Promise<PersonView[]> {
+type Row = Omit<PersonView, 'consent'> & { [K in keyof NewestConsent]: NewestConsent[K] | null };
+
+async function views(tx: Transaction, people: string[]): Promise<PersonView[]> {
   if (people.length === 0) return [];
-  const rows = await tx.query<Omit<PersonView, 'consent'> & NullableConsent>(
+  const rows = await tx.query<Row>(
     `SELECT asked.person, contact.record, consent.at AS "atMs", consent.functional, consent.marketing,
        ARRAY(SELECT other.record FROM joined JOIN contact AS other ON other.person = joined.source
          WHERE joined.person = asked.person ORDER BY joined.source COLLATE "C") AS joined,
-       coalesce((SELECT sum(lane.queued) FROM lane WHERE lane.person = asked.person
-         OR lane.person IN (SELECT source FROM joined WHERE joined.person = asked.person)), 0)::int AS queued
+       (SELECT coalesce(sum(lane.queued), 0)::int FROM lane WHERE lane.person = ANY(ARRAY(
+         SELECT asked.person UNION SELECT source FROM joined WHERE joined.person = asked.person))) AS queued
      FROM unnest($1::text[]) WITH ORDINALITY AS asked (person, place)
      LEFT JOIN contact ON contact.person = asked.person LEFT JOIN consent ON consent.person = asked.person
      ORDER BY asked.place`,
     [people],
   );
-  return rows.map(({ person, record, joined, queued, ...consent }) => ({
+  return rows.map(({ person, record, joined, queued, atMs, functional, marketing }) => ({
     person: own(person),
     record,
     joined,
-    consent: toConsent(consent),
+    consent: atMs === null ? null : { functional: functional === true, marketing: marketing === true, atMs },
     queued,
   }));
-}
-
-type NullableConsent = { [K in keyof NewestConsent]: NewestConsent[K] | null };
-
-function toConsent({ atMs, functional, marketing }: NullableConsent): NewestConsent | null {
-  return atMs === null || functional === null || marketing === null ? null : { functional, marketing, atMs };
 }
