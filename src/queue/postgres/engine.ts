@@ -15,6 +15,7 @@ import { createSearch } from './search.ts';
 import { createStats } from './stats.ts';
 import { totals } from './totals.ts';
 import { createSharedTurns } from './turns.ts';
+import { own } from './whose.ts';
 import { createViewer } from './viewer.ts';
 
 /** The engine that any number of replicas share; docs/decisions/0010-postgres.md tells how. */
@@ -70,13 +71,10 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
     limitMs: enqueueMs,
     async run(batches) {
       const { receipts } = await guarded(() =>
-        db.transaction(
-          async (tx) => {
-            await tx.query(shareKeys);
-            return acceptEvents(tx, batches.flat(), { devices, slot });
-          },
-          enqueueMs,
-        ),
+        db.transaction(async (tx) => {
+          await tx.query(shareKeys);
+          return acceptEvents(tx, batches.flat(), { devices, slot });
+        }, enqueueMs),
       );
       let from = 0;
       const each = batches.map(({ length }) => receipts.slice(from, (from += length)));
@@ -92,7 +90,8 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
     limitMs: settleMs,
     ...(options.leaseMs !== undefined && { leaseMs: options.leaseMs }),
     onReleased: (people) => {
-      for (const installation of new Set(people.map((person) => person.slice(0, person.indexOf('/'))))) wake(installation);
+      for (const installation of new Set(people.map((person) => person.slice(0, person.indexOf('/')))))
+        wake(installation);
     },
   });
   const turns = createSharedTurns(db);
@@ -145,7 +144,10 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
 
   async function probe(): Promise<void> {
     await db.transaction(
-      (tx) => tx.query("INSERT INTO total AS t VALUES ('probe', $1, 0) ON CONFLICT (name, slot) DO UPDATE SET n = t.n", [slot + 3]),
+      (tx) =>
+        tx.query("INSERT INTO total AS t VALUES ('probe', $1, 0) ON CONFLICT (name, slot) DO UPDATE SET n = t.n", [
+          slot + 3,
+        ]),
       enqueueMs,
     );
   }
@@ -158,7 +160,7 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
 
   async function shutDown(): Promise<void> {
     await Promise.all(rounds.map((round) => round.stop()));
-    await arrivals.idle();
+    await arrivals.flushed();
     await leases.close().catch(() => {}); // they run out by themselves
     await db.close();
   }
@@ -182,9 +184,14 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
     preview: (events) =>
       db.transaction(async (tx) => {
         await tx.query(shareKeys);
-        const { receipts, people } = await acceptEvents(tx, events, { devices, slot: slot + 3 });
-        const views = await viewer.views(tx, [...new Set(people)]);
-        throw new Rollback({ receipts, people: people.map((person) => person.slice(person.indexOf('/') + 1)), views });
+        const { receipts, people, queued } = await acceptEvents(tx, events, { devices, slot: slot + 3 });
+        const persons = [...new Set(people)];
+        const views = await viewer.views(tx, persons);
+        throw new Rollback({
+          receipts,
+          people: people.map(own),
+          views: views.map((view, index) => ({ ...view, queued: view.queued - (queued.get(persons[index]!) ?? 0) })),
+        });
       }),
     lease(limits) {
       leasing.add(limits.installation);
@@ -198,7 +205,10 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
       if (n > 0) wake(null);
       return n;
     },
-    erase: (installation, key) => guarded(() => erasures.erase(installation, key)),
+    async erase(installation, key) {
+      await arrivals.flushed(); // what was handed over before is erased with the rest
+      return guarded(() => erasures.erase(installation, key));
+    },
     erasure: (id) => erasures.erasure(id),
     person: (installation, key) => viewer.person(installation, key),
     onDue(listener) {

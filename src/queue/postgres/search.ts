@@ -4,7 +4,6 @@ import { idOf, seqOf } from '../event-id.ts';
 import { conditions, createParams, deadBetween, eventsBetween } from './conditions.ts';
 import { storable } from './storable.ts';
 
-
 /** A statement looks at so many rows at most, so that each ends in time however little there is to be found. */
 const rowsALook = 50_000;
 const textsALook = 5000;
