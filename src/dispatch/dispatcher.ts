@@ -102,7 +102,15 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     };
     const desk: Desk = {
       patience: { stop: stopping.signal, abort: aborting.signal },
-      save: (record) => write({ done: [], record }),
+      save: (record, shared) => write({ done: [], record, shared }),
+      async alone(key, work) {
+        const end = await store(() => queue.turn(lease.installation, key));
+        try {
+          return await work();
+        } finally {
+          await end?.();
+        }
+      },
       choose: (id, createdAtSeconds, record) => write({ done: [], chosen: [{ id, createdAtSeconds }], record }),
       shared: async (key) => (await store(() => queue.record(lease.installation, key))) ?? null,
       async mayGoOn() {

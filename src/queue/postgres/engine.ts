@@ -14,6 +14,7 @@ import { migrate } from './migrate.ts';
 import { createSearch } from './search.ts';
 import { createStats } from './stats.ts';
 import { totals } from './totals.ts';
+import { createSharedTurns } from './turns.ts';
 import { createViewer } from './viewer.ts';
 
 /** The engine that any number of replicas share; docs/decisions/0010-postgres.md tells how. */
@@ -94,6 +95,7 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
       for (const installation of new Set(people.map((person) => person.slice(0, person.indexOf('/'))))) wake(installation);
     },
   });
+  const turns = createSharedTurns(db);
   const viewer = createViewer(db);
 
   function setHealth(next: typeof health): void {
@@ -208,6 +210,7 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
       ]);
       return row?.record ?? null;
     },
+    turn: (installation, key) => turns(`${installation}/${key}`),
     ...createSearch(db),
     ...createCauses(db),
     stats: createStats(db),
