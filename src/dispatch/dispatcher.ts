@@ -102,9 +102,17 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     };
     const desk: Desk = {
       patience: { stop: stopping.signal, abort: aborting.signal },
-      save: (record) => write({ done: [], record }),
+      save: (record, shared) => write({ done: [], record, shared }),
+      async alone(key, work) {
+        const end = await store(() => queue.turn(lease.installation, key));
+        try {
+          return await work();
+        } finally {
+          await end?.();
+        }
+      },
       choose: (id, createdAtSeconds, record) => write({ done: [], chosen: [{ id, createdAtSeconds }], record }),
-      shared: (key) => queue.record(lease.installation, key),
+      shared: async (key) => (await store(() => queue.record(lease.installation, key))) ?? null,
       async mayGoOn() {
         if (!gate.isOpen()) return false; // held or paused meanwhile: nobody's next call is begun
         const standing = await queue.standing(lease);
@@ -167,16 +175,18 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     return retry;
   }
 
-  /** What Intercom has done must be written down, however long the disk is full; a lease that is void ends it. */
-  async function store(write: () => Promise<void>): Promise<void> {
+  /**
+   * What Intercom has done must be written down, and what is known must be read, however long the store is away; a lease
+   * that is void ends it.
+   */
+  async function store<T>(work: () => Promise<T>): Promise<T | undefined> {
     for (;;) {
       try {
-        await write();
-        return;
+        return await work();
       } catch (error) {
         if (!(error instanceof QueueUnavailable)) throw error;
         await delay(storeAgainAfterMs);
-        if (aborting.signal.aborted) return; // what is not written down is sent again, and taken for a repeat
+        if (aborting.signal.aborted) return undefined; // what is not written down is sent again, and taken for a repeat
       }
     }
   }

@@ -34,6 +34,7 @@ export async function rehearsePerson(
     save: () => Promise.resolve(),
     choose: () => Promise.resolve(),
     shared: prompter.shared,
+    alone: (_, work) => work(),
     mayGoOn: () => Promise.resolve(true),
     mayStillSend: (event, job) => prompter.mayStillSend(event, Math.min(job.atMs, job.receivedAtMs), view.consent),
   };

@@ -1,5 +1,4 @@
 import { hash } from 'node:crypto';
-import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import { type Attributes, unknownAttribute } from './attributes.ts';
 import { type Conversation, delivered, outcomeOf } from './conversation.ts';
@@ -14,15 +13,12 @@ const Answer = z.object({ id: z.string().min(1) });
 const CompanyRecord = z.object({ intercomId: z.string(), sent: z.string() });
 type CompanyRecord = z.infer<typeof CompanyRecord>;
 
+type Upserted = { intercomId: string; status: number | null };
+
 const rounds = 3;
 
 /** Companies are upserted when changed and attached when not attached: 2, 1 or no calls. */
 export function createCompanies(options: { identity: ReturnType<typeof createIdentity>; attributes: Attributes }) {
-  /** Two first creates of one company at the same time make one of them fail: they go one after the other. */
-  const turns = new Map<string, Promise<unknown>>();
-  /** What another member's step has learned, and not yet settled. */
-  const recent = new LRUCache<string, string>({ max: 10_000 });
-
   async function deliver(c: Conversation, company: Company): Promise<Outcome> {
     let outcome: Outcome = delivered(null);
     for (let round = 0; round < rounds; round += 1) {
@@ -31,7 +27,7 @@ export function createCompanies(options: { identity: ReturnType<typeof createIde
         if (found.kind !== 'delivered') return found;
         outcome = found;
       }
-      const upserted = await inTurn(company.companyId, () => upsert(c, company));
+      const upserted = await upsert(c, company);
       if ('kind' in upserted) return upserted;
       if (upserted.status !== null) outcome = delivered(upserted.status);
       const contactId = c.record.contactId;
@@ -48,27 +44,31 @@ export function createCompanies(options: { identity: ReturnType<typeof createIde
       if (verdict.kind !== 'missing') return outcomeOf(verdict);
       // The contact or the company is gone; which of them, its own upsert will tell.
       forgetContact(c);
-      remember(c, company, { intercomId: upserted.intercomId, sent: '' });
+      await remember(c, company, { intercomId: upserted.intercomId, sent: '' });
     }
     return { kind: 'retry', reason: 'not_found', status: 404 };
   }
 
-  async function upsert(
+  async function upsert(c: Conversation, company: Company): Promise<Outcome | Upserted> {
+    const attributes = await options.attributes.writable(company.customAttributes, c);
+    const known = await readRecord(c, company);
+    if (known?.sent === digest(bodyOf(company, attributes))) return { intercomId: known.intercomId, status: null };
+    // Two first creates of one company at the same time make one of them fail, and two changes must not cross.
+    return c.alone(keyOf(company), () => write(c, company, attributes));
+  }
+
+  async function write(
     c: Conversation,
     company: Company,
-  ): Promise<Outcome | { intercomId: string; status: number | null }> {
-    const stored = recent.get(keyOf(company)) ?? (await c.shared(keyOf(company)));
-    const known = stored === null ? undefined : CompanyRecord.parse(JSON.parse(stored));
-    let attributes = await options.attributes.writable(company.customAttributes, c);
+    writable: Company['customAttributes'],
+  ): Promise<Outcome | Upserted> {
+    const known = await readRecord(c, company);
+    let attributes = writable;
     let verdict: Verdict;
     let sent: string;
     for (;;) {
-      const body = {
-        company_id: company.companyId,
-        ...company.company,
-        ...(Object.keys(attributes).length > 0 && { custom_attributes: attributes }),
-      };
-      sent = hash('sha256', JSON.stringify(body), 'base64url');
+      const body = bodyOf(company, attributes);
+      sent = digest(body);
       if (known?.sent === sent) return { intercomId: known.intercomId, status: null };
       verdict = await c.call({ method: 'POST', path: '/companies', body });
       if (verdict.kind !== 'unknown_attribute' || !(verdict.name in attributes)) break;
@@ -80,30 +80,33 @@ export function createCompanies(options: { identity: ReturnType<typeof createIde
     if (verdict.kind !== 'done') return outcomeOf(verdict);
     const answer = Answer.safeParse(verdict.body);
     if (!answer.success) return { kind: 'retry', reason: 'edge_error', status: verdict.status };
-    const record: CompanyRecord = { intercomId: answer.data.id, sent };
-    remember(c, company, record);
-    return { intercomId: record.intercomId, status: verdict.status };
+    await remember(c, company, { intercomId: answer.data.id, sent });
+    return { intercomId: answer.data.id, status: verdict.status };
   }
 
-  function remember(c: Conversation, company: Company, record: CompanyRecord): void {
-    const text = JSON.stringify(record);
-    recent.set(keyOf(company), text);
-    c.share(keyOf(company), text);
+  async function readRecord(c: Conversation, company: Company): Promise<CompanyRecord | undefined> {
+    const stored = await c.shared(keyOf(company));
+    return stored === null ? undefined : CompanyRecord.parse(JSON.parse(stored));
   }
 
-  async function inTurn<T>(key: string, work: () => Promise<T>): Promise<T> {
-    const before = turns.get(key);
-    const mine = (before ?? Promise.resolve()).then(work, work);
-    turns.set(key, mine);
-    try {
-      return await mine;
-    } finally {
-      if (turns.get(key) === mine) turns.delete(key);
-    }
+  /** Durable at once: the next one in turn reads it. */
+  async function remember(c: Conversation, company: Company, record: CompanyRecord): Promise<void> {
+    c.share(keyOf(company), JSON.stringify(record));
+    await c.save();
   }
 
   return { deliver };
 }
+
+function bodyOf({ companyId, company }: Company, attributes: Company['customAttributes']): Record<string, unknown> {
+  return {
+    company_id: companyId,
+    ...company,
+    ...(Object.keys(attributes).length > 0 && { custom_attributes: attributes }),
+  };
+}
+
+const digest = (body: Record<string, unknown>): string => hash('sha256', JSON.stringify(body), 'base64url');
 
 /** Under which key a company's record is shared. */
 export const companyKey = (companyId: string): string => `company:${companyId}`;

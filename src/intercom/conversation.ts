@@ -9,11 +9,13 @@ export type Conversation = {
   /** Whether an event of this person was sent, and may have arrived or not. */
   isInDoubt: boolean;
   call(request: Request): Promise<Verdict>;
-  /** Makes the record durable now, before a call whose end may stay unknown. */
+  /** Makes the record, and what was shared, durable now, before a call whose end may stay unknown. */
   save(): Promise<void>;
   /** A record that belongs to no person (a company). */
   shared(key: string): Promise<string | null>;
   share(key: string, record: string): void;
+  /** Runs `work` while nobody else does for the same key. */
+  alone<T>(key: string, work: () => Promise<T>): Promise<T>;
   warn(warning: { code: string; message: string; field?: string }): void;
 };
 
@@ -45,8 +47,9 @@ export function createConversation(options: {
   client: IntercomClient;
   patience: Patience;
   mayGo: () => Promise<void>;
-  save(record: ContactRecord): Promise<void>;
+  save(record: ContactRecord, shared: { key: string; record: string }[]): Promise<void>;
   shared(key: string): Promise<string | null>;
+  alone<T>(key: string, work: () => Promise<T>): Promise<T>;
 }): Conversation & { turn(): Transcript } {
   let transcript = blank();
 
@@ -59,7 +62,8 @@ export function createConversation(options: {
       transcript.exchange.calls.push(describe(request, reply));
       return judge(reply);
     },
-    save: () => options.save(conversation.record),
+    save: () => options.save(conversation.record, sharedIn(transcript)),
+    alone: options.alone,
     shared: async (key) => transcript.shared.get(key) ?? (await options.shared(key)),
     share: (key, record) => void transcript.shared.set(key, record),
     warn: (warning) => void transcript.exchange.warnings.push(warning),
@@ -71,6 +75,10 @@ export function createConversation(options: {
     },
   };
   return conversation;
+}
+
+export function sharedIn({ shared }: Transcript): { key: string; record: string }[] {
+  return [...shared].map(([key, record]) => ({ key, record }));
 }
 
 function blank(): Transcript {

@@ -3,7 +3,7 @@ import { type Attributes, createAttributes } from './attributes.ts';
 import { type IntercomClient, NotSent, type Patience } from './client.ts';
 import { createCompanies } from './companies.ts';
 import { forgetTargets, openRecord } from './contact-record.ts';
-import { type Conversation, createConversation, type Exchange, type Person } from './conversation.ts';
+import { type Conversation, createConversation, type Exchange, type Person, sharedIn } from './conversation.ts';
 import { erase, type Erasure } from './erasure.ts';
 import { createEventNames } from './event-names.ts';
 import { createIdentity } from './identity.ts';
@@ -54,11 +54,13 @@ export type WorkJob = {
 /** What the destination needs of its caller while it works. */
 export type Desk = {
   patience: Patience;
-  /** Makes the contact record durable. */
-  save(record: string): Promise<void>;
+  /** Makes the contact record durable, and records that belong to no person. */
+  save(record: string, shared?: { key: string; record: string }[]): Promise<void>;
   /** Makes the second that an event is about to be sent with durable, and the record with it. */
   choose(jobId: string, createdAtSeconds: number, record: string): Promise<void>;
   shared(key: string): Promise<string | null>;
+  /** Runs `work` while nobody else, of any replica, does for the same key. */
+  alone<T>(key: string, work: () => Promise<T>): Promise<T>;
   /** Asked right before each call: whether it may still be made for these jobs. Learns the newest consent on the way. */
   mayGoOn(): Promise<boolean>;
   /** Whether the person's newest consent that was learned allows this event. */
@@ -123,8 +125,9 @@ function openDestination(options: DestinationOptions, attributes: KnownAttribute
         if (!(await desk.mayGoOn())) throw new Interrupted('the installation is held, or the lease is void');
         if (current && !isAllowed(current, desk)) throw new Withdrawn('consent was taken back');
       },
-      save: (record) => desk.save(JSON.stringify(record)),
+      save: (record, shared) => desk.save(JSON.stringify(record), shared),
       shared: desk.shared,
+      alone: desk.alone,
     });
     let left = work.jobs;
     // Planned anew when consent has changed on the way.
@@ -156,7 +159,8 @@ function openDestination(options: DestinationOptions, attributes: KnownAttribute
             jobs.map(({ id }) => id),
           );
         }
-        const { exchange, shared } = conversation.turn();
+        const turn = conversation.turn();
+        const { exchange } = turn;
         if (error !== undefined) exchange.warnings.push({ code: 'bug', message: error });
         exchange.warnings.push(...('outcome' in task ? (task.warnings ?? []) : task.mapped.warnings));
         yield {
@@ -167,7 +171,7 @@ function openDestination(options: DestinationOptions, attributes: KnownAttribute
           calls: exchange.calls.length,
           ms: performance.now() - startedAt,
           record: JSON.stringify(conversation.record),
-          shared: [...shared].map(([key, record]) => ({ key, record })),
+          shared: sharedIn(turn),
         };
         if (isOpen) return;
       }

@@ -44,6 +44,11 @@ export type Queue = {
   onDue(wake: (installation: string | null) => void): void;
   /** A record that belongs to no person (a company), as last settled by anybody. */
   record(installation: string, key: string): Promise<string | null>;
+  /**
+   * Resolves when nobody else, of any replica, works at what this key names, with what ends the turn. For what belongs to
+   * no person, whom a lease would protect.
+   */
+  turn(installation: string, key: string): Promise<() => Promise<void>>;
   /** Newest first. `next` goes on from there; null when there is nothing older. */
   find(
     filter: EventFilter,

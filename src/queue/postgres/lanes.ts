@@ -1,4 +1,4 @@
-import type { Transaction } from './database.ts';
+import { Again, type Transaction } from './database.ts';
 
 /** Lanes as they are in the running transaction, which holds them locked. */
 export type Lane = {
@@ -38,6 +38,7 @@ export async function lockLanes(tx: Transaction, people: Iterable<string>): Prom
     `SELECT ${columns} FROM lane WHERE person = ANY($1::text[]) ORDER BY person COLLATE "C" FOR UPDATE`,
     [keys],
   );
+  if (rows.length < keys.length) throw new Again(); // one was swept in between
   return new Map(rows.map(({ due_at, ...lane }) => [lane.person, { ...lane, dueAtMs: due_at }]));
 }
 

@@ -65,6 +65,9 @@ CREATE INDEX seen_at ON seen USING brin (at);
 CREATE TABLE erasure (
   seq bigint PRIMARY KEY, keys text[] NOT NULL, walked bigint NOT NULL DEFAULT 0, devices text[] NOT NULL DEFAULT '{}');
 
+-- Who may work at what belongs to no person (a company), until when.
+CREATE TABLE turn (key text PRIMARY KEY, token uuid NOT NULL, until bigint NOT NULL);
+
 CREATE TABLE installation (id text PRIMARY KEY, record text NOT NULL, n bigint GENERATED ALWAYS AS IDENTITY);
 CREATE TABLE audit (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, at bigint NOT NULL, action text NOT NULL, resource text NOT NULL,

@@ -3,6 +3,7 @@ import type { StoreOptions } from './store.ts';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type Queue, QueueUnavailable, type Standing } from '../queue.ts';
+import { createTurns } from '../turns.ts';
 import { createLooks } from './looks.ts';
 import {
   isWrite,
@@ -57,6 +58,7 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
   let generation = 0;
   /** Of the leases of this thread, by their own token. */
   let standings = new Map<string, Standing>();
+  const turns = createTurns();
 
   async function start(): Promise<void> {
     generation += 1;
@@ -256,6 +258,10 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
       wake = listener;
     },
     record: (installation, key) => ask({ kind: 'record', key: `${installation}/${key}` }),
+    async turn(installation, key) {
+      const end = await turns(`${installation}/${key}`);
+      return async () => end();
+    },
     ...createLooks(ask),
     detail: (id) => ask({ kind: 'detail', id }),
     summaries: (ids, text) => ask({ kind: 'summaries', ids, text }),

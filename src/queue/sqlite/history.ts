@@ -1,7 +1,8 @@
 import type { EventState } from '../queue.ts';
 import { idOf, seqOf } from '../event-id.ts';
 import type { LaneSets } from './lane-sets.ts';
-import { isDevice, type People } from './people.ts';
+import { isDevice } from '../kinship.ts';
+import type { People } from './people.ts';
 import { readStatus } from './search.ts';
 import type { Statements } from './statements.ts';
 import type { Transaction } from './transaction.ts';
