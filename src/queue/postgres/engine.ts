@@ -10,7 +10,6 @@ import { createHistory, type Retention } from './history.ts';
 import { createInstallations } from './installations.ts';
 import { laneState, nowMs } from './lanes.ts';
 import { createLeases } from './leases.ts';
-import { migrate } from './migrate.ts';
 import { createSearch } from './search.ts';
 import { createStats } from './stats.ts';
 import { totals } from './totals.ts';
@@ -47,14 +46,9 @@ const lookMs = 500;
 const tidyMs = 1000;
 const slots = 32;
 
+/** On a database whose schema is up to date (migrate.ts). */
 export async function openPostgresQueue(options: PostgresOptions): Promise<Queue> {
   const db = openDatabase(options.url, { connections: options.connections });
-  try {
-    await migrate(db);
-  } catch (error) {
-    await db.close();
-    throw error;
-  }
   const devices = options.holdAnonymous ?? false;
   const slot = randomInt(slots) * 4;
   let wake = (_installation: string | null): void => {};
