@@ -179,10 +179,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
    * What Intercom has done must be written down, and what is known must be read, however long the store is away; a lease
    * that is void ends it.
    */
-  async function store<T>(work: () => Promise<T>): Promise<T | undefined> {
+  async function store<T>(ask: () => Promise<T>): Promise<T | undefined> {
     for (;;) {
       try {
-        return await work();
+        return await ask();
       } catch (error) {
         if (!(error instanceof QueueUnavailable)) throw error;
         await delay(storeAgainAfterMs);

@@ -126,7 +126,9 @@ export function judge(evidence: Evidence): string[] {
     const grants = statements(event, 'granted');
     const asOfEvent = (other: Sent): boolean => people.asOf(event, other) === people.asOf(event, event);
     const before = refusals.findLast((other) => other.n < event.n && asOfEvent(other));
-    if (event.consent === 'silent' && before && !grants.some(({ n }) => n > before.n) && status !== 'filtered')
+    // What still waits behind a lead in doubt was not sent, and is asked about again before it is.
+    const isUnsent = status === 'filtered' || status === 'queued';
+    if (event.consent === 'silent' && before && !grants.some(({ n }) => n > before.n) && !isUnsent)
       object('consent', `${what} says nothing of consent, n ${before.n} refused it before, and it is ${status}`);
     // Once a refusal is acknowledged, nothing of before is begun any more; what was on its way may still come in.
     const after = refusals.find(

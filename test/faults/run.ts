@@ -18,8 +18,11 @@ const drainWithinMs = 45_000;
 const revokedForMs = 500;
 const triesEach = 200;
 
+/** Where the events are kept, and how many processes take and deliver them. */
+export type Stage = { env: Record<string, string>; replicas: number };
+
 /** One workload under one fault plan, from an empty database to an empty queue, and before the judge. */
-export async function runSeed(t: Test, seed: number): Promise<Verdict> {
+export async function runSeed(t: Test, seed: number, stage: Stage = { env: {}, replicas: 1 }): Promise<Verdict> {
   const startedAt = performance.now();
   const random = createRandom(seed);
   const workload = createWorkload(random);
@@ -28,17 +31,22 @@ export async function runSeed(t: Test, seed: number): Promise<Verdict> {
   const open = (simulator?: Simulator): Promise<Service> =>
     startService(t, {
       databasePath: join(folder, 'queue.db'),
-      env: { INGEST_WAIT_MS: '1000' },
+      env: { INGEST_WAIT_MS: '1000', ...stage.env },
       simulator: simulator ?? plan.simulator,
     });
 
-  let service = await open();
-  const { simulator } = service;
-  let ready = Promise.resolve(service);
+  const first = await open();
+  const { simulator } = first;
+  const others = Array.from({ length: stage.replicas - 1 }, () => open(simulator));
+  /** Each may be on its way to come back. */
+  const services = [Promise.resolve(first), ...others];
+  await Promise.all(services);
+  let turn = 0;
+  const anyone = (): Promise<Service> => services[(turn += 1) % services.length]!;
   const acknowledgedAtMs = new Map<string, number>();
   const troubles: string[] = [];
   await prepare(simulator, workload.existing);
-  const first = simulator.calls.length;
+  const before = simulator.calls.length;
   arm(simulator, plan, seed);
 
   async function send(post: Post): Promise<void> {
@@ -56,7 +64,7 @@ export async function runSeed(t: Test, seed: number): Promise<Verdict> {
   /** As Signal does: what was not answered, or asked to come again, is sent again as it was. */
   async function tryUntilAnswered({ events, waits }: Post): Promise<Answered> {
     for (let tries = 1; ; tries += 1) {
-      const { url } = await ready;
+      const { url } = await anyone();
       try {
         const answer = await postOnce(
           url,
@@ -72,12 +80,16 @@ export async function runSeed(t: Test, seed: number): Promise<Verdict> {
   }
 
   async function restart(): Promise<void> {
-    ready = service.stop().then(() => open(simulator));
-    service = await ready;
+    const which = (turn += 1) % services.length;
+    services[which] = services[which]!.then(async (service) => {
+      await service.stop();
+      return open(simulator);
+    });
+    await services[which];
   }
 
   async function ledger(): Promise<Record<string, number>> {
-    const { text } = await service.get('/metrics');
+    const { text } = await (await anyone()).get('/metrics');
     const rows = text.matchAll(/^signal_intercom_ledger_events\{state="(\w+)"\} (\d+)$/gm);
     const accepted = Number(/^signal_intercom_accepted_events_total (\d+)$/m.exec(text)?.[1]);
     return { accepted, ...Object.fromEntries([...rows].map(([, state, count]) => [state, Number(count)])) };
@@ -88,7 +100,7 @@ export async function runSeed(t: Test, seed: number): Promise<Verdict> {
 
   async function disturb({ restarts, revokedAt }: Plan): Promise<void> {
     const reached = (calls: number) =>
-      until(`${calls} calls`, async () => simulator.calls.length - first >= calls || isDrained(), drainWithinMs);
+      until(`${calls} calls`, async () => simulator.calls.length - before >= calls || isDrained(), drainWithinMs);
     for (const calls of restarts) {
       await reached(calls);
       await restart();
@@ -111,8 +123,8 @@ export async function runSeed(t: Test, seed: number): Promise<Verdict> {
   const state = await drain(isDrained, plan);
   if (state !== undefined) troubles.push(state);
 
-  const told = await askAgain(service, workload.events);
-  const calls = simulator.calls.slice(first);
+  const told = await askAgain(await anyone(), workload.events);
+  const calls = simulator.calls.slice(before);
   const evidence: Evidence = {
     simulator,
     calls,
@@ -124,7 +136,7 @@ export async function runSeed(t: Test, seed: number): Promise<Verdict> {
     troubles,
   };
   const objections = judge(evidence);
-  await service.stop();
+  for (const service of services) await (await service).stop();
   await simulator.close();
   return {
     seed,

@@ -147,7 +147,7 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
   }
 
   async function tidy(): Promise<void> {
-    while (!closing && ((await erasures.tidy()) || (await history.tidy())));
+    while ((await erasures.tidy()) || (await history.tidy())) if (closing) return;
   }
 
   const rounds = [every(pollMs, poll), every(lookMs, look), every(tidyMs, tidy)];
