@@ -32,8 +32,8 @@ RUN mkdir /data && chown 1000:1000 /data
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY package.json openapi.yaml LICENSE* ./
-# `docker run … signal-intercom doctor` says what is wrong, and how to mend it.
-RUN chmod +x dist/doctor.js && ln -s /app/dist/doctor.js /usr/local/bin/doctor
+# `docker run … signal-intercom doctor` says what is wrong, and how to mend it; `migrate` is for PostgreSQL.
+RUN for command in doctor migrate; do chmod +x dist/$command.js && ln -s /app/dist/$command.js /usr/local/bin/$command; done
 # By number, so that Kubernetes' runAsNonRoot can tell. The code stays root's: the service writes to /data alone.
 USER 1000:1000
 VOLUME /data

@@ -4,7 +4,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import type { Logger } from 'pino';
 import type { InstallationSnapshot } from './alerts/causes.ts';
 import { openAlerts } from './alerts/open.ts';
-import { apiUrlOf, type Config, regionHosts } from './config.ts';
+import { apiUrlOf, type Config, pathBeside, regionHosts } from './config.ts';
 import { createActivity } from './console/activity.ts';
 import { createAdminGuard, loadAdminToken } from './console/admin-token.ts';
 import { eventRoutes } from './console/event-routes.ts';
@@ -35,7 +35,7 @@ import { savingsOf } from './intercom/savings.ts';
 import { createMetrics } from './metrics.ts';
 import { peopleRoutes } from './people/routes.ts';
 import { sendProblem } from './problem.ts';
-import { openSqliteQueue } from './queue/sqlite/engine.ts';
+import { openQueue } from './queue/open.ts';
 import { openTracing } from './tracing/open.ts';
 import { readVersion } from './version.ts';
 
@@ -47,13 +47,13 @@ export type App = {
 };
 
 export async function buildApp(config: Config, log: Logger): Promise<App> {
-  const queue = await openSqliteQueue({
-    path: config.databasePath,
-    holdAnonymous: config.anonymousEvents === 'hold',
-    retention: { settledMs: config.retentionMs, deadMs: config.deadLetterMs, heldMs: config.anonymousHoldMs },
+  const { roles } = config;
+  const beside = pathBeside(config);
+  const queue = await openQueue(config, {
     onHealth: (health) => {
       if (!health.ok) log.error({ reason: health.reason }, 'queue.unavailable');
     },
+    onMigrated: (version) => log.info({ version }, 'database.migrated'),
   });
   const settlements = createSettlements();
   const live = createLive({ queue });
@@ -82,7 +82,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   const acceptedBy = new Map<string, number>();
   const alerts = openAlerts({
     settings: config.alerts,
-    path: `${config.databasePath}.alerts`,
+    path: beside === null ? null : `${beside}.alerts`,
     log,
     async look() {
       const found = installations.list().map(async ({ id, settings, delivery }) => ({
@@ -98,7 +98,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   });
   const installations = await openInstallations({
     queue,
-    vault: loadVault(config.encryptionKeys, config.databasePath),
+    vault: loadVault(config.encryptionKeys, beside),
     environment: config.intercom,
     urlOf: (region) => apiUrlOf(config, region),
     tryOut: (target) => tryOut(target, config.intercomVersion, regionHosts(config)),
@@ -107,6 +107,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
         installation: id,
         target,
         isPaused,
+        sends: roles.dispatch,
         config,
         queue,
         log,
@@ -225,7 +226,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     isDropped: (event) => ruleFor(config.mappingRules, event)?.drop === true,
   };
   tracing?.watch(http);
-  await http.register(ingestRoutes, {
+  await http.register(roles.ingest ? ingestRoutes : noRoutes, {
     queue,
     settlements,
     authenticate: createAuthenticator(config.ingestAuth),
@@ -238,6 +239,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     isDeliverySoon: (id, events) => {
       const found = installations.get(id);
       return (
+        roles.dispatch &&
         found !== undefined &&
         holdReason(id) === null &&
         queue.depth(id) + events <= 4 * config.concurrency &&
@@ -265,12 +267,13 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
       );
     },
   });
-  const admin = loadAdminToken(config.adminToken, config.databasePath);
+  const admin = loadAdminToken(config.adminToken, beside);
   if (admin.madeIn !== null) {
     log.info({ adminToken: admin.token, keptIn: admin.madeIn }, 'admin.token_made: it is printed this once');
   }
   const guard = createAdminGuard(admin.token);
   await http.register(async (guarded) => {
+    if (!roles.console) return;
     const refuse = guard((reply, detail) => sendProblem(reply, { status: 401, code: 'unauthorized', detail }));
     guarded.addHook('onRequest', refuse);
     await guarded.register(eventRoutes, { queue });
@@ -308,13 +311,15 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     });
   });
   await http.register(async (guarded) => {
+    if (!roles.console) return;
     const refuse = guard((reply, detail) => sendError(reply, 401, 'INVALID_TOKEN', detail));
     guarded.addHook('onRequest', refuse);
     await guarded.register(managementRoutes, { installations, queue });
   });
-  await http.register(pageRoutes);
+  await http.register(roles.console ? pageRoutes : noRoutes);
   await http.register(healthRoutes, {
     queue,
+    dispatches: roles.dispatch,
     installations: () =>
       installations.list().map(({ id, settings, delivery }) => ({
         id,
@@ -351,6 +356,9 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     },
   };
 }
+
+/** In place of the routes of a part that this process does not play. */
+async function noRoutes(): Promise<void> {}
 
 function gateSnapshot(state: GateState): InstallationSnapshot['gate'] {
   if (state.open) return { kind: 'open' };

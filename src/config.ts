@@ -32,13 +32,30 @@ const minutes = z.coerce
   .gt(0)
   .max(24 * 60 * 30);
 
+const filePath = z
+  .string()
+  .startsWith('file:')
+  .transform((url) => url.slice('file:'.length).replace(/^\/\//, ''));
 const databaseUrl = z
   .string()
-  .refine((url) => url.startsWith('file:'), {
-    error: 'must be file:<path>, the embedded database',
+  .refine((url) => /^(file|postgres|postgresql):/.test(url), {
+    error: 'must be file:<path>, the embedded database, or postgres://user:password@host:5432/database',
   })
-  .transform((url) => url.slice('file:'.length).replace(/^\/\//, ''))
-  .refine((path) => path !== '', { error: 'names no file: use file:./data/signal-intercom.db' });
+  .refine((url) => !url.startsWith('file:') || filePath.parse(url) !== '', {
+    error: 'names no file: use file:./data/signal-intercom.db',
+  })
+  .refine((url) => url.startsWith('file:') || isPostgresUrl(url), {
+    error:
+      'is no URL of one PostgreSQL server: postgres://user:password@host:5432/database?sslmode=verify-full, with %40 for an @ in the password',
+  });
+
+const roles = ['ingest', 'dispatch', 'console'] as const;
+const isRole = (name: string): name is Role => roles.some((role) => role === name);
+const roleList = list
+  .refine((names) => names.length > 0 && names.every(isRole), {
+    error: 'can only be ingest, dispatch, console, or some of them with commas between',
+  })
+  .transform((names) => names.filter(isRole));
 
 const apiUrl = z
   .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
@@ -61,7 +78,9 @@ const Environment = z.object({
   HOST: z.string().default('127.0.0.1'),
   PORT: port.default(8080),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
-  DATABASE_URL: databaseUrl.prefault('file:./data/signal-intercom.db'),
+  DATABASE_URL: databaseUrl.default('file:./data/signal-intercom.db'),
+  DATABASE_CONNECTIONS: count(2, 1000).default(10),
+  ROLES: roleList.prefault(roles.join(',')),
   ENCRYPTION_KEY: list
     .transform((keys) => keys.map(readKey))
     .refine((keys) => keys.every((key) => key !== undefined), {
@@ -118,11 +137,13 @@ export type Config = Readonly<{
   host: string;
   port: number;
   logLevel: Environment['LOG_LEVEL'];
-  databasePath: string;
+  database: DatabaseSettings;
+  /** What this process does; with an embedded database it is all. */
+  roles: Readonly<Record<Role, boolean>>;
   ingestAuth: IngestAuth;
-  /** The newest first; none: one is made, and kept beside the database. */
+  /** The newest first; none: one is made, and kept beside the embedded database. */
   encryptionKeys: readonly Buffer[];
-  /** null: one is made, and kept beside the database. */
+  /** null: one is made, and kept beside the embedded database. */
   adminToken: string | null;
   consentCategory: Environment['CONSENT_CATEGORY'];
   marketingEvents: readonly string[];
@@ -138,6 +159,13 @@ export type Config = Readonly<{
   retryMaxAgeMs: number;
   alerts: AlertSettings;
 }>;
+
+export type Role = (typeof roles)[number];
+
+/** The URL holds a password: `describeDatabase` tells of it without. */
+export type DatabaseSettings = Readonly<
+  { kind: 'sqlite'; path: string } | { kind: 'postgres'; url: string; connections: number }
+>;
 
 export type AlertSettings = Readonly<{
   webhookUrl: string | null;
@@ -196,6 +224,13 @@ export function readConfig(variables: Record<string, string | undefined>): Confi
   if (!env.INTERCOM_ACCESS_TOKEN && env.INTERCOM_REGION) {
     problems.push('INTERCOM_ACCESS_TOKEN is missing: INTERCOM_REGION is set, the token of that workspace is not');
   }
+  const database = readDatabase(env);
+  if (database.kind === 'postgres') requireSecrets(env, problems);
+  else if (roles.some((role) => !env.ROLES.includes(role))) {
+    problems.push(
+      'ROLES must be ingest,dispatch,console, or unset: an embedded database belongs to one process, which does all. To part them, set DATABASE_URL=postgres://…',
+    );
+  }
   const mappingRules = readRules(env.MAPPING_FILE, problems);
   if (problems.length > 0) throw new ConfigError(problems);
   return Object.freeze({
@@ -207,7 +242,12 @@ export function readConfig(variables: Record<string, string | undefined>): Confi
     host: env.HOST,
     port: env.PORT,
     logLevel: env.LOG_LEVEL,
-    databasePath: env.DATABASE_URL,
+    database,
+    roles: Object.freeze({
+      ingest: env.ROLES.includes('ingest'),
+      dispatch: env.ROLES.includes('dispatch'),
+      console: env.ROLES.includes('console'),
+    }),
     ingestAuth: Object.freeze({
       tokens: env.INGEST_TOKEN ?? [],
       basic: env.INGEST_BASIC ?? [],
@@ -239,6 +279,54 @@ export function readConfig(variables: Record<string, string | undefined>): Confi
 function installation(env: Environment): Config['intercom'] {
   if (!env.INTERCOM_ACCESS_TOKEN) return null;
   return Object.freeze({ accessToken: env.INTERCOM_ACCESS_TOKEN, region: env.INTERCOM_REGION ?? null });
+}
+
+/** For who needs no other setting; throws a `ConfigError`. */
+export function readDatabaseUrl(text: string): DatabaseSettings {
+  const parsed = Environment.pick({ DATABASE_URL: true, DATABASE_CONNECTIONS: true }).safeParse({ DATABASE_URL: text });
+  if (!parsed.success) throw new ConfigError(parsed.error.issues.map(({ message }) => `DATABASE_URL ${message}`));
+  return readDatabase(parsed.data);
+}
+
+function readDatabase({
+  DATABASE_URL: url,
+  DATABASE_CONNECTIONS: connections,
+}: Pick<Environment, 'DATABASE_URL' | 'DATABASE_CONNECTIONS'>): DatabaseSettings {
+  return Object.freeze(
+    url.startsWith('file:')
+      ? { kind: 'sqlite' as const, path: filePath.parse(url) }
+      : { kind: 'postgres' as const, url, connections },
+  );
+}
+
+/** Beside an embedded database they are made and kept in files; replicas have none, and must agree on them. */
+function requireSecrets(env: Environment, problems: string[]): void {
+  if (!env.ENCRYPTION_KEY)
+    problems.push(
+      'ENCRYPTION_KEY is missing: with PostgreSQL every replica needs the same one. Make it once: openssl rand -base64 32',
+    );
+  if (!env.ADMIN_TOKEN)
+    problems.push(
+      'ADMIN_TOKEN is missing: with PostgreSQL every replica needs the same one. Make it once: openssl rand -hex 24',
+    );
+}
+
+function isPostgresUrl(text: string): boolean {
+  const url = URL.parse(text);
+  if (url === null || url.hostname.includes(',')) return false; // libpq would take several hosts, this driver does not
+  return (url.hostname !== '' || url.searchParams.has('host')) && url.pathname.length > 1;
+}
+
+/** The path that files beside the database begin with; null where there are none. */
+export function pathBeside({ database }: Pick<Config, 'database'>): string | null {
+  return database.kind === 'sqlite' ? database.path : null;
+}
+
+/** For logs and people: where the database is, without its user and password. */
+export function describeDatabase(database: DatabaseSettings): string {
+  if (database.kind === 'sqlite') return database.path;
+  const { host, pathname, searchParams } = new URL(database.url);
+  return `PostgreSQL at ${host || searchParams.get('host')}${pathname}`;
 }
 
 /** Where an installation's calls go. */

@@ -35,6 +35,8 @@ export type DeliveryOptions = {
   installation: string;
   target: Target;
   isPaused: boolean;
+  /** Whether this process sends; one that does not can still rehearse, and check a token. */
+  sends: boolean;
   config: Config;
   queue: Queue;
   log: Logger;
@@ -45,10 +47,11 @@ export type DeliveryOptions = {
 };
 
 export function openDelivery(options: DeliveryOptions): Delivery {
-  const { installation, config, queue, log } = options;
+  const { installation, sends, config, queue, log } = options;
   let { target, isPaused } = options;
   let workspace: Workspace | null = null;
   let isStarted = false;
+  let hasAsked = false;
   const ending = new AbortController();
   const limiter = createRateLimiter({ share: config.quotaShare });
   const client = createIntercomClient({
@@ -97,7 +100,7 @@ export function openDelivery(options: DeliveryOptions): Delivery {
   }
 
   function start(): void {
-    if (isStarted) return;
+    if (isStarted || !sends) return;
     isStarted = true;
     gate.start();
     dispatcher.start();
@@ -106,7 +109,8 @@ export function openDelivery(options: DeliveryOptions): Delivery {
   if (!isPaused) start();
 
   return {
-    gate: gate.state,
+    // Who does not send, and has not asked, knows of no hold.
+    gate: () => (sends || hasAsked ? gate.state() : { open: true }),
     quota: limiter.state,
     destination,
     workspace: () => workspace,
@@ -124,6 +128,7 @@ export function openDelivery(options: DeliveryOptions): Delivery {
       workspace = null;
     },
     async check() {
+      hasAsked = true;
       await gate.ask();
       return gate.state();
     },

@@ -6,6 +6,8 @@ import type { Queue } from './queue/queue.ts';
 
 export type HealthOptions = {
   queue: Queue;
+  /** Whether this process dispatches. */
+  dispatches: boolean;
   installations(): { id: string; isPaused: boolean; gate: GateState }[];
   metrics: Metrics;
   openapi(): string;
@@ -62,6 +64,8 @@ export async function healthRoutes(app: FastifyInstance, options: HealthOptions)
 
   /** Ready while one of the installations can deliver: the others' trouble must not take theirs away. */
   function dispatchPart(): Part {
+    if (!options.dispatches)
+      return { ok: true, reason: 'not_here', message: 'this process does not dispatch (ROLES): others do' };
     const all = options.installations();
     if (all.length === 0)
       return { ok: true, reason: 'no_installation', message: 'no Intercom workspace is installed yet' };

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { apiUrlOf, ConfigError, readConfig } from '../src/config.ts';
+import { apiUrlOf, ConfigError, describeDatabase, readConfig } from '../src/config.ts';
 import { startService, temporaryFolder, until } from './service.ts';
 
 t.test('every problem is told at once, by the name of its variable and never by its value', async (t) => {
@@ -44,7 +44,8 @@ t.test('an empty variable counts as unset, and the defaults are those of the con
     intercomVersion: '2.11',
     host: '127.0.0.1',
     port: 8080,
-    databasePath: './data/signal-intercom.db',
+    database: { kind: 'sqlite', path: './data/signal-intercom.db' },
+    roles: { ingest: true, dispatch: true, console: true },
     consentCategory: 'functional',
     consentWhenAbsent: 'allow',
     anonymousEvents: 'reject',
@@ -55,6 +56,49 @@ t.test('an empty variable counts as unset, and the defaults are those of the con
     concurrency: 64,
   });
   t.ok(Object.isFrozen(config));
+});
+
+const shared = {
+  DATABASE_URL: 'postgres://service:a%40secret@db.example:5432/signal?sslmode=verify-full',
+  ENCRYPTION_KEY: Buffer.alloc(32, 7).toString('base64'),
+  ADMIN_TOKEN: 'a-token-that-is-long-enough',
+};
+
+t.test(
+  'a PostgreSQL database is taken with the secrets that its replicas share, and told of without any',
+  async (t) => {
+    const { database, roles } = readConfig({ ...shared, ROLES: 'console, ingest', DATABASE_CONNECTIONS: '20' });
+    t.same(database, { kind: 'postgres', url: shared.DATABASE_URL, connections: 20 });
+    t.same(roles, { ingest: true, dispatch: false, console: true });
+    t.equal(describeDatabase(database), 'PostgreSQL at db.example:5432/signal');
+    t.match(readConfig({ ...shared, DATABASE_URL: 'postgresql:///signal?host=/run/postgresql' }).database, {
+      kind: 'postgres',
+      connections: 10,
+    });
+    t.match(problemsOf({ DATABASE_URL: shared.DATABASE_URL }).problems, [
+      /^ENCRYPTION_KEY is missing.*openssl rand -base64 32/,
+      /^ADMIN_TOKEN is missing.*openssl rand -hex 24/,
+    ]);
+  },
+);
+
+t.test('what is no URL of a database is refused without telling it', async (t) => {
+  for (const url of [
+    'postgres://u:a-secret@a,b/signal',
+    'postgres://u:a-secret@host',
+    'mysql://u:a-secret@host/x',
+    'file:',
+  ]) {
+    const { problems } = problemsOf({ ...shared, DATABASE_URL: url });
+    t.match(problems, [/^DATABASE_URL /], url);
+    t.notMatch(problems, [/a-secret/], url);
+  }
+});
+
+t.test('roles are checked, and an embedded database has all of them', async (t) => {
+  t.match(problemsOf({ ...shared, ROLES: 'ingest,egest' }).problems, [/^ROLES can only be ingest, dispatch, console/]);
+  t.match(problemsOf({ ROLES: 'ingest' }).problems, [/^ROLES must be ingest,dispatch,console.*DATABASE_URL=postgres/]);
+  t.match(readConfig({ ROLES: 'console,dispatch,ingest' }), { database: { kind: 'sqlite' } });
 });
 
 t.test('each region has its host', async (t) => {

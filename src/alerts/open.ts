@@ -14,8 +14,8 @@ export type OpenAlerts = Pick<Alerts, 'start' | 'causes'> & {
 
 export type OpenAlertsOptions = {
   settings: AlertSettings;
-  /** Where what is firing is kept for the next start. */
-  path: string;
+  /** Where what is firing is kept for the next start; null where there is no such place. */
+  path: string | null;
   log: Logger;
   look(): Promise<Omit<Snapshot, 'installations'> & { installations: Omit<InstallationSnapshot, 'dead'>[] }>;
   explainDead(reason: string): { cause: string; remedy: string } | null;
@@ -52,7 +52,7 @@ export function openAlerts({ settings, path, log, look, explainDead, onWebhook }
       write(log, notice);
       webhook?.send(notice);
     },
-    memory: fileMemory(path),
+    memory: path === null ? { read: () => [], write: () => {} } : fileMemory(path),
     onError: (error) => log.error({ err: error }, 'alert.look_failed'),
   });
 

@@ -6,10 +6,11 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 /** The configured token, or one that is made once and kept beside the database, readable by its owner alone. */
 export function loadAdminToken(
   configured: string | null,
-  databasePath: string,
+  beside: string | null,
 ): { token: string; madeIn: string | null } {
   if (configured !== null) return { token: configured, madeIn: null };
-  const path = `${databasePath}.admin-token`;
+  if (beside === null) throw new Error('ADMIN_TOKEN is missing');
+  const path = `${beside}.admin-token`;
   try {
     return { token: readFileSync(path, 'utf8').trim(), madeIn: null };
   } catch (error) {

@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { type Check, fail, messageOf, ok } from './check.ts';
 
 export type DatabaseFindings = {
-  check: Check;
+  checks: Check[];
   /** Traits that were not sent of late, since the workspace has no attribute for them. */
   leftOut: { model: 'contact' | 'company'; name: string }[];
   installations: number;
@@ -16,18 +16,18 @@ const newestAttempts = 5000;
 /** Looks into the database beside a service that may be running on it: read-only, and without its lock. */
 export function lookIntoDatabase(path: string): DatabaseFindings {
   const nothing = { leftOut: [], installations: 0 };
-  if (!existsSync(path)) return { check: ok('database', `${path} is made at the first start`), ...nothing };
+  if (!existsSync(path)) return { checks: [ok('database', `${path} is made at the first start`)], ...nothing };
   try {
     const db = new DatabaseSync(path, { readOnly: true, timeout: 5000 });
     try {
-      return { check: checkContent(db, path), leftOut: leftOut(db), installations: installations(db) };
+      return { checks: [checkContent(db, path)], leftOut: leftOut(db), installations: installations(db) };
     } finally {
       db.close();
     }
   } catch (error) {
     const remedy =
       "check that it is this service's database and that its user may read it; a broken one is restored from a backup, or moved away so that a new one is made";
-    return { check: fail('database', `${path} can't be read (${messageOf(error)})`, remedy), ...nothing };
+    return { checks: [fail('database', `${path} can't be read (${messageOf(error)})`, remedy)], ...nothing };
   }
 }
 
@@ -57,10 +57,11 @@ function leftOut(db: DatabaseSync): DatabaseFindings['leftOut'] {
        WHERE warning.value ->> 'code' = 'unknown_attribute' ORDER BY 1`,
     )
     .all(newestAttempts);
-  return rows.map(({ name, message }) => ({
-    model: String(message).includes('company attribute') ? 'company' : 'contact',
-    name: String(name),
-  }));
+  return rows.map(({ name, message }) => attributeOf(String(name), String(message)));
+}
+
+export function attributeOf(name: string, message: string): DatabaseFindings['leftOut'][number] {
+  return { model: message.includes('company attribute') ? 'company' : 'contact', name };
 }
 
 /** Those that came over HTTP; the environment's own is in no table. */

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import type { Config } from '../config.ts';
+import { type Config, pathBeside } from '../config.ts';
 import { type Check, fail, ok, warn } from './check.ts';
 
 const shortSecret = 16;
@@ -33,9 +33,10 @@ export function checkSenders({ ingestAuth, host }: Config): Check {
   return warn('senders', `${listens}, but without a credential others than this machine are answered 401`, remedy);
 }
 
-export function checkAdminToken({ adminToken, databasePath }: Config): Check {
-  if (adminToken !== null) return ok('admin token', 'ADMIN_TOKEN is set');
-  const path = `${databasePath}.admin-token`;
+export function checkAdminToken(config: Config): Check {
+  const beside = pathBeside(config);
+  if (config.adminToken !== null || beside === null) return ok('admin token', 'ADMIN_TOKEN is set');
+  const path = `${beside}.admin-token`;
   const mode = statSync(path, { throwIfNoEntry: false })?.mode;
   if (mode === undefined) return ok('admin token', `none is set: one is made at the first start and kept in ${path}`);
   if ((mode & 0o077) !== 0)

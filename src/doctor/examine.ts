@@ -1,10 +1,11 @@
 import Fastify from 'fastify';
 import { apiUrlOf, type Config, ConfigError, loadConfig, regionUrls, variableNames } from '../config.ts';
 import { type Check, fail, ok, skipped, warn } from './check.ts';
-import { lookIntoDatabase } from './database.ts';
+import { type DatabaseFindings, lookIntoDatabase } from './database.ts';
 import { checkDisk } from './disk.ts';
 import { checkAdminToken, checkSenders } from './doors.ts';
 import { checkNetwork } from './network.ts';
+import { lookIntoPostgres } from './postgres.ts';
 import { checkWorkspace, workspaceChecks } from './workspace.ts';
 
 /** Everything that a service with these settings needs. Takes no lock and writes nothing that stays. */
@@ -20,16 +21,22 @@ export async function examine(): Promise<Check[]> {
     ];
   }
   const { config } = settings;
-  const database = lookIntoDatabase(config.databasePath);
+  const database = await lookInto(config);
   return [
     node,
     ...checkNames(),
-    await checkDisk(config.databasePath),
-    database.check,
+    ...database.checks,
     checkSenders(config),
     checkAdminToken(config),
     ...(await checkIntercom(config, database)),
   ];
+}
+
+async function lookInto({ database }: Config): Promise<DatabaseFindings> {
+  if (database.kind === 'postgres') return lookIntoPostgres(database);
+  const disk = await checkDisk(database.path);
+  const findings = lookIntoDatabase(database.path);
+  return { ...findings, checks: [disk, ...findings.checks] };
 }
 
 async function readSettings(): Promise<{ config: Config } | { problems: string[] }> {
@@ -55,7 +62,7 @@ function checkNames(): Check[] {
   return unknown.map((name) => warn('settings', `${name} is set, but no setting has this name`, remedy));
 }
 
-async function checkIntercom(config: Config, database: ReturnType<typeof lookIntoDatabase>): Promise<Check[]> {
+async function checkIntercom(config: Config, database: DatabaseFindings): Promise<Check[]> {
   const { intercom } = config;
   if (intercom === null) {
     const rest = ['network', ...workspaceChecks.filter((name) => name !== 'token')];

@@ -58,10 +58,11 @@ export function readKey(text: string): Buffer | undefined {
 }
 
 /** The configured keys, or one that is made once and kept beside the database, readable by its owner alone. */
-export function loadVault(configured: readonly Buffer[], databasePath: string): Vault {
+export function loadVault(configured: readonly Buffer[], beside: string | null): Vault {
   const [newest, ...older] = configured;
   if (newest !== undefined) return createVault([newest, ...older]);
-  const path = `${databasePath}.key`;
+  if (beside === null) throw new Error('ENCRYPTION_KEY is missing');
+  const path = `${beside}.key`;
   const kept = readKeyFile(path);
   if (kept !== undefined) return createVault([kept]);
   const key = randomBytes(keyBytes);

@@ -78,3 +78,9 @@ CREATE TABLE audit (
 CREATE TABLE total (name text NOT NULL, slot int NOT NULL, n bigint NOT NULL, PRIMARY KEY (name, slot)) WITH (fillfactor = 50);
 `,
 ];
+
+/**
+ * The versions (a migration's place in the list, from 1) that replicas which do not know them must not work with: they
+ * then refuse to start. Such a release is not rolled out one by one: stop all replicas, then start the new ones.
+ */
+export const breaking: readonly number[] = [];

@@ -1,0 +1,28 @@
+import type { Config } from '../config.ts';
+import { openPostgresQueue } from './postgres/engine.ts';
+import { migrate } from './postgres/migrate.ts';
+import type { Queue } from './queue.ts';
+import { openSqliteQueue } from './sqlite/engine.ts';
+
+export type OpenQueueOptions = {
+  /** Told when events can't be kept any more, and when they can again. */
+  onHealth(health: ReturnType<Queue['health']>): void;
+  /** Told of each version that this start has brought the database to. */
+  onMigrated(version: number): void;
+};
+
+/** How long a start waits for a server that restarts or fails over. */
+const patienceMs = 30_000;
+
+/** The engine that DATABASE_URL names, with its schema up to date. */
+export async function openQueue(
+  { database, anonymousEvents, ...config }: Config,
+  { onHealth, onMigrated }: OpenQueueOptions,
+): Promise<Queue> {
+  const holdAnonymous = anonymousEvents === 'hold';
+  const retention = { settledMs: config.retentionMs, deadMs: config.deadLetterMs, heldMs: config.anonymousHoldMs };
+  if (database.kind === 'sqlite') return openSqliteQueue({ path: database.path, holdAnonymous, retention, onHealth });
+  const { url, connections } = database;
+  await migrate(url, { patienceMs, onMigrated });
+  return openPostgresQueue({ url, connections, holdAnonymous, retention, onHealth });
+}
