@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap';
 import { openDatabase } from '../../src/queue/postgres/database.ts';
 import { openPostgresQueue, type PostgresOptions } from '../../src/queue/postgres/engine.ts';
+import { migrate } from '../../src/queue/postgres/migrate.ts';
 import type { Attempt, Done, Lease, NewEvent, Queue } from '../../src/queue/queue.ts';
 import { startPostgres } from '../postgres.ts';
 import { until } from '../service.ts';
@@ -20,6 +21,7 @@ const visit = (device: string, messageId: string): NewEvent => ({
 
 async function open(t: Test, options: Partial<PostgresOptions> = {}) {
   const url = await server.newDatabase();
+  await migrate(url);
   const queue = await openPostgresQueue({ url, connections: 4, ...options });
   const db = openDatabase(url, { connections: 2 });
   t.teardown(async () => {
