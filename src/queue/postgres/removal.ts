@@ -56,9 +56,9 @@ export async function forgetPeople(db: Database, installation: string): Promise<
   for (const { table, key } of known) {
     for (let after: string | null = ''; after !== null;) {
       const [next]: { last: string | null }[] = await db.query<{ last: string | null }>(
-        `WITH some AS (SELECT DISTINCT ${key} AS key FROM ${table} WHERE ${key} > $1 ORDER BY key LIMIT ${stepPeople}),
-         gone AS (DELETE FROM ${table} WHERE ${key} IN (SELECT key FROM some WHERE starts_with(key, $2 || '/')))
-         SELECT max(key) AS last FROM some`,
+        `WITH page AS (SELECT DISTINCT ${key} AS key FROM ${table} WHERE ${key} > $1 ORDER BY key LIMIT ${stepPeople}),
+         gone AS (DELETE FROM ${table} WHERE ${key} IN (SELECT key FROM page WHERE starts_with(key, $2 || '/')))
+         SELECT max(key) AS last FROM page`,
         [after, installation],
       );
       after = next?.last ?? null;
