@@ -36,6 +36,7 @@ import { createMetrics } from './metrics.ts';
 import { peopleRoutes } from './people/routes.ts';
 import { sendProblem } from './problem.ts';
 import { openQueue } from './queue/open.ts';
+import type { QueueStats } from './queue/queue.ts';
 import { openTracing } from './tracing/open.ts';
 import { readVersion } from './version.ts';
 
@@ -79,7 +80,6 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     alerts: alerts.causes(),
     nowMs: Date.now(),
   }));
-  const acceptedBy = new Map<string, number>();
   const alerts = openAlerts({
     settings: config.alerts,
     path: beside === null ? null : `${beside}.alerts`,
@@ -124,9 +124,8 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   queue.onDue(installations.wake);
   installations.wake(null);
 
-  async function flowOf(id: string): Promise<InstallationSnapshot['flow']> {
-    const stats = queue.health().ok ? await queue.stats(id).catch(() => null) : null;
-    return stats && { ...stats, accepted: acceptedBy.get(id) ?? 0 };
+  async function flowOf(id: string): Promise<QueueStats | null> {
+    return queue.health().ok ? queue.stats(id).catch(() => null) : null;
   }
 
   /** Why an installation's events wait, as /ingest tells it. */
@@ -247,7 +246,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
       );
     },
     onKept: (events, receipts) => {
-      for (const { installation } of events) acceptedBy.set(installation, (acceptedBy.get(installation) ?? 0) + 1);
+      for (const { installation } of events) alerts.accepted(installation, 1);
       activity.kept(receipts);
       live.accepted(events, receipts);
     },

@@ -1,4 +1,6 @@
+import { QueueUnavailable } from '../queue/queue.ts';
 import type { Sighting, Snapshot, View } from './causes.ts';
+import { type Remembered, readRemembered, writeRemembered } from './memory.ts';
 
 /**
  * Tells of each cause once when it begins, once when it is over, and every few hours while it lasts, however many
@@ -7,6 +9,7 @@ import type { Sighting, Snapshot, View } from './causes.ts';
  *     seen ──▶ pending ── for `afterMs` ──▶ firing ── unseen for `lingerMs` ──▶ resolved
  *
  * What is firing outlives the process: a wrong token is often mended by a restart, and that it is mended has to be told.
+ * Of several replicas one looks, for all; who takes over from it goes on from its last look.
  */
 export type Alerts = {
   start(): void;
@@ -24,6 +27,13 @@ export type Notice = Pick<Sighting, 'alert' | 'installation' | 'reason' | 'messa
   events: number;
 };
 
+/** Whose turn it is to look; what is kept is known to whoever has it next. */
+export type AlertDuty = {
+  hold(): Promise<{ isNew: boolean; state: string | null } | null>;
+  keep(state: string): Promise<boolean>;
+  release(): Promise<void>;
+};
+
 /** A cause that was told and is not over. */
 export type Standing = Sighting & { sinceMs: number; seenAtMs: number; toldAtMs: number };
 
@@ -33,6 +43,8 @@ export type AlertsOptions = {
   tell(notice: Notice): void;
   /** What was firing when the last process ended, and where to keep it for the next. */
   memory: { read(): Standing[]; write(standing: Standing[]): void };
+  /** In place of the memory, where there are replicas. */
+  duty?: AlertDuty | undefined;
   onError(error: unknown): void;
   everyMs?: number;
   repeatMs?: number;
@@ -44,26 +56,72 @@ const defaultRepeatMs = 4 * 3_600_000;
 export function createAlerts(options: AlertsOptions): Alerts {
   const { everyMs = defaultEveryMs, repeatMs = defaultRepeatMs } = options;
   let before: Snapshot | undefined;
-  /** When a cause that nobody was told of yet was first seen, and what it has cost since. */
-  let pending = new Map<string, Labels & { sinceMs: number; events: number }>();
+  let pending = new Map<string, Waiting>();
   const firing = new Map<string, Standing>();
   const over = new Map<string, Sighting | Standing>();
   let timer: NodeJS.Timeout | undefined;
   let isStopped = false;
+  /** Nothing was looked at yet since the state was taken over. */
+  let isFresh = true;
+  let turn: 'ours' | 'theirs' | 'away' = 'theirs';
+  /** Something was told that whoever has the duty next would not know of. */
+  let isUnkept = false;
 
   async function look(): Promise<void> {
     try {
+      if (options.duty) await takeTurn(options.duty);
+      if (options.duty && turn === 'theirs') return;
       const now = await options.look();
       if (isStopped) return;
-      if (!before) for (const [key, standing] of firing) firing.set(key, { ...standing, seenAtMs: now.atMs });
+      if (isFresh) for (const [key, standing] of firing) firing.set(key, { ...standing, seenAtMs: now.atMs });
+      isFresh = false;
       const view = options.find(now, before);
+      if (turn === 'away') return judge(ofStoreAlone(view), now.atMs);
       before = now;
       judge(view, now.atMs);
+      if (options.duty && (await options.duty.keep(writeRemembered(remembered())))) isUnkept = false;
     } catch (error) {
       if (!isStopped) options.onError(error);
     } finally {
       if (!isStopped) timer = setTimeout(() => void look(), everyMs);
     }
+  }
+
+  /** While the database is away, whoever had the turn goes on, since just that has to be told. */
+  async function takeTurn(duty: AlertDuty): Promise<void> {
+    try {
+      const taken = await duty.hold();
+      if (turn !== 'theirs' && (!taken || taken.isNew)) resign();
+      if (taken && turn === 'theirs') recall(readRemembered(taken.state));
+      turn = taken ? 'ours' : 'theirs';
+    } catch (error) {
+      if (!(error instanceof QueueUnavailable)) throw error;
+      if (turn === 'ours') turn = 'away';
+    }
+  }
+
+  function recall({ before: last, pending: waiting, firing: standing }: Remembered): void {
+    before = last;
+    pending = new Map(waiting.map((one) => [keyOf(one), one]));
+    for (const one of standing) firing.set(keyOf(one), one);
+    isFresh = true;
+  }
+
+  function remembered(): Remembered {
+    return { before, pending: [...pending.values()], firing: [...firing.values()] };
+  }
+
+  /** Another one has it now, which knows of what was kept. */
+  function resign(): void {
+    for (const standing of firing.values()) {
+      if (isUnkept && standing.alert === 'store') options.tell(noticeOf(standing, 'resolved', Date.now()));
+    }
+    turn = 'theirs';
+    isUnkept = false;
+    before = undefined;
+    pending = new Map();
+    firing.clear();
+    over.clear();
   }
 
   function judge({ sightings, isHidden }: View, atMs: number): void {
@@ -87,7 +145,9 @@ export function createAlerts(options: AlertsOptions): Alerts {
     }
     pending = next;
     for (const [key, standing] of firing) settle(key, standing, atMs, isHidden);
-    if (tellings() !== toldBefore) options.memory.write([...firing.values()]);
+    if (tellings() === toldBefore) return;
+    isUnkept = true;
+    if (!options.duty) options.memory.write([...firing.values()]);
   }
 
   function tellings(): string {
@@ -110,7 +170,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
 
   return {
     start() {
-      for (const standing of options.memory.read()) firing.set(keyOf(standing), standing);
+      if (!options.duty) for (const standing of options.memory.read()) firing.set(keyOf(standing), standing);
       void look();
     },
     stop() {
@@ -124,6 +184,16 @@ export function createAlerts(options: AlertsOptions): Alerts {
   };
 }
 
+/** Of other causes the database knows more than is seen here. */
+function ofStoreAlone({ sightings }: View): View {
+  return {
+    sightings: sightings.filter(({ alert }) => alert === 'store'),
+    isHidden: (alert) => alert !== 'store',
+  };
+}
+
+/** When a cause that nobody was told of yet was first seen, and what it has cost since. */
+export type Waiting = Labels & { sinceMs: number; events: number };
 type Labels = Pick<Sighting, 'alert' | 'installation' | 'reason'>;
 
 function labels({ alert, installation, reason }: Labels): Labels {

@@ -1,15 +1,25 @@
 import type { Receipt } from '../queue/queue.ts';
 
 /** What was done lately, counted in memory: it begins anew with the process. */
-export type Activity = {
+export type Activity = Counted & {
   kept(receipts: Receipt[]): void;
   attempted(attempt: AttemptCount): void;
+};
+
+/** What replicas have done together, since the database was made. */
+export type ActivityOfAll = {
+  read(): Promise<{ minutes: MinuteCount[]; rates: Rates; saved: Saved }>;
+};
+
+export type Counted = {
   /** The last 60, oldest first, the running one last. */
   minutes(): MinuteCount[];
   /** Per second, over the last half minute: three of Intercom's windows. */
-  rates(): { calls: number; drained: number };
+  rates(): Rates;
   saved(): Saved;
 };
+
+export type Rates = { calls: number; drained: number };
 
 export type AttemptCount = {
   outcome: string;

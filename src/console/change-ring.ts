@@ -6,7 +6,10 @@ import { fits, matches } from './event-query.ts';
  * reader that missed more than is remembered is told so.
  */
 export type ChangeRing = {
+  /** What another change has overtaken is left out: replicas tell of the same event one after the other. */
   add(state: ChangedState, summary: EventSummary | null): void;
+  /** So many changes happened that are not known. */
+  lose(count: number): void;
   /** The number of the newest change. */
   head(): number;
   /** Whether all that came after this number is remembered. */
@@ -42,6 +45,16 @@ export function createChangeRing(): ChangeRing {
   let head = 0;
   /** Everything after this number is remembered. */
   let floor = 0;
+  /** The newest change of each event, acceptances left out. */
+  const newest = new Map<string, Change>();
+
+  function put(change: Change): void {
+    const slot = change.number % size;
+    const former = ring[slot];
+    if (former && newest.get(former.state.id) === former) newest.delete(former.state.id);
+    ring[slot] = change;
+    if (!change.summary) newest.set(change.state.id, change);
+  }
 
   function pick(from: number, filter: EventFilter): Picked {
     const lost = Math.max(0, floor - from);
@@ -64,9 +77,15 @@ export function createChangeRing(): ChangeRing {
 
   return {
     add(state, summary) {
+      const known = newest.get(state.id);
+      if (known && (summary || isOvertaken(state, known.state))) return;
       head += 1;
-      ring[head % size] = { number: head, state, summary };
+      put({ number: head, state, summary });
       floor = Math.max(floor, head - size);
+    },
+    lose(count) {
+      head += count;
+      floor = head;
     },
     head: () => head,
     reaches: (number) => number >= floor && number <= head,
@@ -76,8 +95,14 @@ export function createChangeRing(): ChangeRing {
       head += 1;
       floor = head;
       ring.length = 0;
+      newest.clear();
     },
   };
+}
+
+/** What is delivered or filtered stays so. */
+function isOvertaken({ status }: ChangedState, known: ChangedState): boolean {
+  return status === 'queued' && (known.status === 'delivered' || known.status === 'filtered');
 }
 
 function mayMatch(filter: EventFilter, { state, summary }: Change): boolean {

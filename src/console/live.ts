@@ -28,6 +28,18 @@ export type Live = {
   close(): void;
 };
 
+/** What happens on other replicas, and where to tell them what happens here. */
+export type SharedChanges = {
+  /** Whether somebody watches one of them. */
+  isWanted(): boolean;
+  publish(change: SharedChange): void;
+  /** Calls `hear` with what they tell, and of how many more they do not; returns what ends it. */
+  follow(hear: (changes: SharedChange[], lost: number) => void): () => void;
+};
+
+/** An acceptance comes with its summary, as in the ring. */
+export type SharedChange = { state: ChangedState; summary: EventSummary | null };
+
 export type Watcher = {
   filter: EventFilter;
   /** Whether what was sent before has left this process. */
@@ -52,9 +64,10 @@ const seatsAtMost = 50;
 
 export function createLive(options: {
   queue: Pick<Queue, 'summaries' | 'stats'>;
+  shared?: SharedChanges | undefined;
   timing?: Partial<typeof usualTiming>;
 }): Live {
-  const { queue } = options;
+  const { queue, shared } = options;
   const timing = { ...usualTiming, ...options.timing };
   const ring = createChangeRing();
   /** Numbers of another process mean nothing here. */
@@ -66,6 +79,7 @@ export function createLive(options: {
   let flushTimer: NodeJS.Timeout | undefined;
   let forgetTimer: NodeJS.Timeout | undefined;
   let pulses: NodeJS.Timeout[] = [];
+  let leaveOthers: (() => void) | undefined;
 
   const eventId = (number: number): string => `${process}.${number}`;
   const writePages = createPageWriter(queue, eventId);
@@ -145,9 +159,22 @@ export function createLive(options: {
     for (const { watcher } of readySeats()) watcher.send(Buffer.from(': alive\n\n'));
   }
 
+  function add({ state, summary }: SharedChange): void {
+    if (isRecording) ring.add(state, summary);
+    shared?.publish({ state, summary });
+  }
+
+  function hear(changes: SharedChange[], lost: number): void {
+    if (!isRecording) return;
+    if (lost > 0) ring.lose(lost);
+    for (const { state, summary } of changes) ring.add(state, summary);
+    scheduleFlush();
+  }
+
   function startRecording(): void {
     clearTimeout(forgetTimer);
     isRecording = true;
+    leaveOthers ??= shared?.follow(hear);
     if (pulses.length > 0) return;
     pulses = [setInterval(() => void tellLedger(), timing.ledgerMs), setInterval(beat, timing.heartbeatMs)];
   }
@@ -159,8 +186,14 @@ export function createLive(options: {
   }
 
   function forget(): void {
-    isRecording = false;
+    stopRecording();
     ring.clear();
+  }
+
+  function stopRecording(): void {
+    isRecording = false;
+    leaveOthers?.();
+    leaveOthers = undefined;
   }
 
   function stopTimers(): void {
@@ -188,24 +221,25 @@ export function createLive(options: {
 
   return {
     accepted(events, receipts) {
-      if (!isRecording) return;
+      if (!isRecording && !shared) return;
+      const isShown = isRecording || shared?.isWanted() === true;
       receipts.forEach((receipt, index) => {
         if (receipt.duplicate) return;
-        const summary = summaryOf(events[index]!, receipt);
-        ring.add(summary, summary);
+        const { id, status, reason } = receipt;
+        add({ state: { id, status, reason }, summary: isShown ? summaryOf(events[index]!, receipt) : null });
       });
       scheduleFlush();
     },
     changed(states) {
-      if (!isRecording) return;
-      for (const { id, status, reason } of states) ring.add({ id, status, reason }, null);
+      if (!isRecording && !shared) return;
+      for (const { id, status, reason } of states) add({ state: { id, status, reason }, summary: null });
       scheduleFlush();
     },
     hasRoom: () => !isClosed && seats.size < seatsAtMost,
     subscribe,
     close() {
       isClosed = true;
-      isRecording = false;
+      stopRecording();
       stopTimers();
       for (const { watcher } of seats) watcher.end();
       seats.clear();

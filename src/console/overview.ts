@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { type Queue, type QueueStats, QueueUnavailable } from '../queue/queue.ts';
-import type { Activity } from './activity.ts';
+import type { ActivityOfAll, Counted } from './activity.ts';
 
 const time = z.iso.datetime();
 const count = z.int().min(0);
@@ -35,6 +35,15 @@ const OverviewInstallation = z.object({
     .meta({ description: "Of Intercom's current window of 10 seconds." }),
 });
 
+const OverviewReplica = z.object({
+  id: z.string(),
+  since: time,
+  lastSeenAt: time.meta({ description: 'One that lives says so every 2 seconds.' }),
+  version: z.string(),
+  roles: z.array(z.string()),
+  host: z.string(),
+});
+
 export const Overview = z
   .object({
     now: time,
@@ -57,7 +66,8 @@ export const Overview = z
       description: 'Whether events can be kept. While they can not, ledger and backlog are as last read.',
     }),
     minutes: z.array(OverviewMinute).meta({
-      description: 'The last 60, oldest first, the running one last; counted since the start of the process.',
+      description:
+        'The last 60, oldest first, the running one last. Counted since the start of the process; with PostgreSQL by all replicas together.',
     }),
     saved: z
       .object({
@@ -65,8 +75,14 @@ export const Overview = z
         unchanged: count.meta({ description: 'Events that told Intercom nothing new, and took no call.' }),
         knownIds: count.meta({ description: 'Writes to a known Intercom id, without a search for it.' }),
       })
-      .meta({ description: 'Calls that were not needed, since the start of the process.' }),
+      .meta({
+        description:
+          'Calls that were not needed, since the start of the process; with PostgreSQL since the database was made.',
+      }),
     installations: z.array(OverviewInstallation),
+    replicas: z.array(OverviewReplica).meta({
+      description: 'Who shares the PostgreSQL database, as of the last minute; empty with SQLite.',
+    }),
   })
   .meta({ id: 'Overview', description: 'How the service does, at one glance.' });
 
@@ -77,9 +93,16 @@ export type InstallationView = Pick<z.infer<typeof OverviewInstallation>, 'id' |
   quota: { limit: number | null; used: number; waiting: number; windowEndsAtMs: number };
 };
 
+export type ReplicaView = Pick<z.infer<typeof OverviewReplica>, 'id' | 'version' | 'roles' | 'host'> & {
+  sinceMs: number;
+  seenAtMs: number;
+};
+
 export type OverviewOptions = {
   queue: Pick<Queue, 'stats' | 'health'>;
-  activity: Activity;
+  activity: Counted;
+  /** Where several share the work. */
+  replicas?: { list(): Promise<ReplicaView[]>; activity: ActivityOfAll } | undefined;
   installations(): InstallationView[];
   version: string;
 };
@@ -87,12 +110,14 @@ export type OverviewOptions = {
 /** `GET /v1/admin/overview`: ledger, backlog, store, the last hour, what was saved, quotas and holds. */
 export async function overviewRoute(app: FastifyInstance, options: OverviewOptions): Promise<void> {
   let stats: QueueStats = nothing;
+  let replicas: ReplicaView[] = [];
 
   app.get('/v1/admin/overview', async (_, reply) => {
     const health = options.queue.health();
-    stats = await readStats();
+    stats = (await unlessAway(() => options.queue.stats())) ?? stats;
     const nowMs = Date.now();
-    const rates = options.activity.rates();
+    const { minutes, rates, saved } = await readActivity();
+    replicas = (await unlessAway(() => options.replicas?.list())) ?? replicas;
     const { accepted, delivered, filtered, dead, queued, people, waiting, held } = stats;
     const overview: z.input<typeof Overview> = {
       now: iso(nowMs),
@@ -108,20 +133,32 @@ export async function overviewRoute(app: FastifyInstance, options: OverviewOptio
         expectedEndAt: queued > 0 && rates.drained > 0 ? iso(nowMs + (queued / rates.drained) * 1000) : null,
       },
       store: health.ok ? { ok: true, reason: null } : { ok: false, reason: health.reason },
-      minutes: options.activity.minutes().map(({ atMs, ...counts }) => ({ at: iso(atMs), ...counts })),
-      saved: options.activity.saved(),
+      minutes: minutes.map(({ atMs, ...counts }) => ({ at: iso(atMs), ...counts })),
+      saved,
       installations: options.installations().map(toAnswer),
+      replicas: replicas.map(({ sinceMs, seenAtMs, ...rest }) => ({
+        ...rest,
+        since: iso(sinceMs),
+        lastSeenAt: iso(seenAtMs),
+      })),
     };
     return reply.header('cache-control', 'no-store').send(overview);
   });
 
-  async function readStats(): Promise<QueueStats> {
-    try {
-      return await options.queue.stats();
-    } catch (error) {
-      if (error instanceof QueueUnavailable) return stats; // that is told as the store's health
-      throw error;
-    }
+  async function readActivity(): ReturnType<ActivityOfAll['read']> {
+    const { activity } = options;
+    const ofAll = await unlessAway(() => options.replicas?.activity.read());
+    return ofAll ?? { minutes: activity.minutes(), rates: activity.rates(), saved: activity.saved() };
+  }
+}
+
+/** That the database is away is told as the store's health. */
+async function unlessAway<T>(read: () => Promise<T> | undefined): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof QueueUnavailable) return undefined;
+    throw error;
   }
 }
 

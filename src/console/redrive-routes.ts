@@ -62,11 +62,13 @@ export async function redriveRoutes(
     return reply.code(202).header('location', `/events/redrives/${id}`).send({ id, count: total });
   });
 
-  app.get<ById>('/events/redrives/:id', async (request) => known(request.params.id, redrives.find(request.params.id)));
+  app.get<ById>('/events/redrives/:id', async (request) =>
+    known(request.params.id, await redrives.find(request.params.id)),
+  );
 
   app.delete<ById>('/events/redrives/:id', async (request) => {
     const { id } = request.params;
-    const cancelled = known(id, redrives.cancel(id));
+    const cancelled = known(id, await redrives.cancel(id));
     await audit(request, 'redrive.cancelled', '*', { redrive: id, done: cancelled.done });
     return cancelled;
   });

@@ -26,6 +26,16 @@ export type Installations = {
   stop(graceMs: number): Promise<void>;
 };
 
+/** Where several replicas have the same installations. */
+export type SharedInstallations = {
+  /** Runs `work` while none of the others runs any. */
+  exclusive<T>(work: () => Promise<T>): Promise<T>;
+  /** Calls `take` when what is stored may be another than what was taken last. */
+  onChange(take: () => Promise<void>): void;
+  /** Resolves once the others have taken what is stored; of one that does not, no more than a few seconds are waited. */
+  taken(): Promise<void>;
+};
+
 export type Wanted = { name: string; variant: string; region: Region; accessToken: string };
 
 /** Who asked for a change, for the audit log. */
@@ -54,6 +64,8 @@ export const defaultInstallation = 'default';
 /** None of the keys opens the stored one: the delivery holds and says so. */
 const unreadableToken = '';
 const stopAfterPauseMs = 10_000;
+/** Who ends a removal that another replica has begun. */
+const nobody: Who = { ipAddress: '', userAgent: 'signal-intercom' };
 
 export async function openInstallations(options: {
   queue: Queue;
@@ -62,16 +74,23 @@ export async function openInstallations(options: {
   urlOf(region: Region | null): string;
   open(installation: string, target: Target, isPaused: boolean): Delivery;
   tryOut(target: Target): Promise<Preflight>;
+  shared?: SharedInstallations | undefined;
   now?: () => number;
 }): Promise<Installations> {
-  const { queue, vault, environment } = options;
+  const { queue, vault, environment, shared } = options;
   const now = options.now ?? Date.now;
   const installed = new Map<string, Installation>();
+  /** Those that this process is removing. */
+  const leaving = new Set<string>();
+  /** How often `installed` was changed by what was asked of this process. */
+  let revisions = 0;
+  let isStopped = false;
   /** One change at a time: two must not both see the name free, or overwrite each other's revision. */
   let turn: Promise<unknown> = Promise.resolve();
 
   function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const mine = turn.then(work, work);
+    const run = shared ? () => shared.exclusive(() => takeStored().then(endRemovals).then(work)) : work;
+    const mine = turn.then(run, run);
     turn = mine.catch(() => undefined);
     return mine;
   }
@@ -82,21 +101,29 @@ export async function openInstallations(options: {
 
   function add(id: string, settings: Settings, accessToken: string): Installation {
     const delivery = options.open(id, targetOf(accessToken, settings.region), !settings.enabled);
-    const made = { id, settings, delivery };
-    installed.set(id, made);
-    return made;
+    return set({ id, settings, delivery });
+  }
+
+  function set(installation: Installation): Installation {
+    revisions += 1;
+    installed.set(installation.id, installation);
+    return installation;
+  }
+
+  async function readStored(): Promise<Map<string, Settings>> {
+    const stored = await queue.installations();
+    return new Map(stored.map(({ id, record }) => [id, Settings.parse(JSON.parse(record))]));
   }
 
   async function load(): Promise<void> {
-    const stored = new Map(
-      (await queue.installations()).map(({ id, record }) => [id, Settings.parse(JSON.parse(record))]),
-    );
+    const stored = await readStored();
     if (environment)
       add(defaultInstallation, ofEnvironment(environment, stored.get(defaultInstallation)), environment.accessToken);
     for (const [id, settings] of stored) {
       if (settings.managedBy === 'environment') continue;
-      const accessToken = settings.sealedToken === null ? null : vault.open(settings.sealedToken, id);
-      if (accessToken === null) {
+      if (settings.isLeaving) continue;
+      const accessToken = tokenOf(id, settings);
+      if (accessToken === unreadableToken) {
         add(id, settings, unreadableToken);
         continue;
       }
@@ -106,6 +133,59 @@ export async function openInstallations(options: {
       if (current !== settings) await queue.keepInstallation(id, JSON.stringify(current), null);
       add(id, current, accessToken);
     }
+  }
+
+  function tokenOf(id: string, { sealedToken }: Settings): string {
+    return (sealedToken === null ? null : vault.open(sealedToken, id)) ?? unreadableToken;
+  }
+
+  /** Takes over what other replicas have stored; what this one is changing meanwhile is read again. */
+  async function takeStored(): Promise<void> {
+    let stored: Map<string, Settings>;
+    let asOf: number;
+    do {
+      asOf = revisions;
+      stored = await readStored();
+    } while (asOf !== revisions);
+    if (isStopped) return;
+    for (const [id, settings] of stored) {
+      const current = installed.get(id);
+      if (settings.isLeaving || leaving.has(id)) stored.delete(id);
+      else if (settings.managedBy === 'environment') takeEnvironment(current, settings);
+      else if (current) take(current, settings);
+      else add(id, settings, tokenOf(id, settings));
+    }
+    for (const { id, settings, delivery } of installed.values()) {
+      if (stored.has(id) || settings.managedBy === 'environment' || leaving.has(id)) continue;
+      installed.delete(id);
+      void delivery.stop(stopAfterPauseMs);
+    }
+  }
+
+  /** Of replicas that died in the middle of one: as long as they live, they let nobody else change anything. */
+  async function endRemovals(): Promise<void> {
+    for (const [id, settings] of await readStored()) {
+      if (!settings.isLeaving) continue;
+      await queue.removeInstallation(id, entry('integration.removed', id, changesBetween(settings, null), nobody));
+    }
+  }
+
+  /** Another replica's environment may differ while it is changed on one after the other: only the pause is shared. */
+  function takeEnvironment(current: Installation | undefined, stored: Settings): void {
+    if (!current) return;
+    const { name, enabled, updatedAtMs } = stored;
+    take(current, { ...current.settings, name, enabled, updatedAtMs });
+  }
+
+  function take({ id, settings: before, delivery }: Installation, stored: Settings): void {
+    installed.set(id, { id, settings: { ...stored, workspace: stored.workspace ?? before.workspace }, delivery });
+    if (stored.revision.id !== before.revision.id) {
+      delivery.retarget(targetOf(tokenOf(id, stored), stored.region));
+      void delivery.check();
+    }
+    if (stored.enabled === before.enabled) return;
+    if (stored.enabled) delivery.resume();
+    else delivery.pause();
   }
 
   /** What was decided over HTTP (a pause) outlasts a restart; token and region are the environment's. */
@@ -142,9 +222,7 @@ export async function openInstallations(options: {
       JSON.stringify(settings),
       entry(action, id, changesBetween(before, settings), who),
     );
-    const kept = { id, settings, delivery };
-    installed.set(id, kept);
-    return kept;
+    return set({ id, settings, delivery });
   }
 
   function entry(action: string, resource: string, changes: object, { ipAddress, userAgent }: Who): AuditEntry {
@@ -206,7 +284,7 @@ export async function openInstallations(options: {
     };
     const audit = entry('integration.installed', id, changesBetween(null, settings), who);
     await queue.keepInstallation(id, JSON.stringify(settings), audit);
-    const made = add(id, settings, wanted.accessToken);
+    const made = installed.get(id) ?? add(id, settings, wanted.accessToken);
     await made.delivery.check();
     return made;
   }
@@ -276,9 +354,7 @@ export async function openInstallations(options: {
   }
 
   function keepWorkspace(id: string, settings: Settings, delivery: Delivery): Installation {
-    const checked = { id, settings: { ...settings, workspace: delivery.workspace() ?? settings.workspace }, delivery };
-    installed.set(id, checked);
-    return checked;
+    return set({ id, settings: { ...settings, workspace: delivery.workspace() ?? settings.workspace }, delivery });
   }
 
   async function remove(id: string, discard: boolean, who: Who): Promise<void> {
@@ -299,12 +375,20 @@ export async function openInstallations(options: {
         message: `${queued} events wait for this integration: wait until they are delivered, or remove it with ?discard=true, which filters them as installation_removed`,
       });
     }
-    installed.delete(id); // nothing is accepted for it any more
-    await delivery.stop(stopAfterPauseMs);
-    await queue.removeInstallation(id, entry('integration.removed', id, changesBetween(settings, null), who));
+    leaving.add(id);
+    try {
+      if (shared) await queue.keepInstallation(id, JSON.stringify({ ...settings, isLeaving: true }), null);
+      revisions += 1;
+      installed.delete(id); // nothing is accepted for it any more
+      await Promise.all([delivery.stop(stopAfterPauseMs), shared?.taken()]);
+      await queue.removeInstallation(id, entry('integration.removed', id, changesBetween(settings, null), who));
+    } finally {
+      leaving.delete(id);
+    }
   }
 
   await load();
+  shared?.onChange(takeStored);
 
   return {
     list: () => [...installed.values()],
@@ -322,6 +406,7 @@ export async function openInstallations(options: {
       else installed.get(id)?.delivery.wake();
     },
     async stop(graceMs) {
+      isStopped = true;
       await Promise.all([...installed.values()].map(({ delivery }) => delivery.stop(graceMs)));
     },
   };

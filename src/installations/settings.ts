@@ -12,6 +12,8 @@ export const Settings = z.object({
   /** The last characters of the token, to recognise it by. */
   tokenEnd: z.string(),
   enabled: z.boolean(),
+  /** It is being removed: nothing is accepted for it, nor sent. */
+  isLeaving: z.boolean().optional(),
   revision: z.object({ id: z.string(), number: z.int(), createdAtMs: z.number() }),
   workspace: z.object({ id: z.string(), name: z.string(), region: z.string().nullable() }).nullable(),
   createdAtMs: z.number(),

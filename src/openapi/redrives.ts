@@ -44,7 +44,7 @@ export const redrivePaths = {
       operationId: 'redriveEvents',
       summary: 'Dead letters back to the queue, by filter',
       description:
-        "Oldest first, so that one person's events stay in order. What dies after the beginning is left alone. `dryRun` counts exactly and moves nothing. More than 1,000 are moved by a job, which is known until the next start of the service: ask again then, and the rest is moved; what is queued already is not moved twice.",
+        "Oldest first, so that one person's events stay in order. What dies after the beginning is left alone. `dryRun` counts exactly and moves nothing. More than 1,000 are moved by a job, which is known until the next start of the service: ask again then, and the rest is moved; what is queued already is not moved twice. With PostgreSQL any replica tells of a job and cancels it, and it goes on with another one where its replica dies; the last 100 are known.",
       tags,
       security,
       requestBody: { content: json('RedriveQuery', { reason: 'invalid_request', dryRun: true }) },

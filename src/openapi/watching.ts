@@ -21,9 +21,11 @@ const streamText = `Server-sent events; read it with \`fetch\`, since EventSourc
 | \`event\` | an event as \`GET /events\` has it: it was kept, has come to another state, or is to be tried again. At most four times a second, the newest state of each alone |
 | \`skipped\` | \`{"count":n}\`: more happened than a reader can follow; the newest events follow, up to n others are left out |
 | \`overview\` | the ledger: at once, then every 2 s when it has changed |
-| \`reset\` | \`{}\`: the \`Last-Event-ID\` is too old, or of another process: load the list anew |
+| \`reset\` | \`{}\`: the \`Last-Event-ID\` is too old, or of another process or replica: load the list anew |
 
-A comment comes every 15 s. Who comes back within a minute with \`Last-Event-ID\` is told what it missed. Who reads nothing for 15 s is disconnected, and may come back in the same way. An event that stops to fit the filter is not told; under a load of thousands of events per second, \`text\` is looked for in the newest alone. What is filtered because its visitor did not log in (\`never_identified\`) is seen in the ledger and the list only.`;
+A comment comes every 15 s. Who comes back within a minute with \`Last-Event-ID\` is told what it missed. Who reads nothing for 15 s is disconnected, and may come back in the same way. An event that stops to fit the filter is not told; under a load of thousands of events per second, \`text\` is looked for in the newest alone. What is filtered because its visitor did not log in (\`never_identified\`) is seen in the ledger and the list only.
+
+Of replicas that share a PostgreSQL database each tells what happens on all of them, within about a second.`;
 
 const minute = {
   at: '2026-02-25T14:30:00.000Z',
@@ -58,6 +60,16 @@ const overviewExample = {
       status: 'active',
       hold: null,
       quota: { limit: 1667, used: 3, windowEndsAt: '2026-02-25T14:30:20.000Z', waiting: 0 },
+    },
+  ],
+  replicas: [
+    {
+      id: '0198c9a2-5f0c-4d2e-9a41-3f6f6f0f7c11',
+      since: '2026-02-25T08:00:00.000Z',
+      lastSeenAt: '2026-02-25T14:30:11.200Z',
+      version: '0.1.0',
+      roles: ['all'],
+      host: 'signal-intercom-7d9f',
     },
   ],
 };

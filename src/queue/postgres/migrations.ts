@@ -77,6 +77,35 @@ CREATE TABLE audit (
 -- slot wait for each other's commit.
 CREATE TABLE total (name text NOT NULL, slot int NOT NULL, n bigint NOT NULL, PRIMARY KEY (name, slot)) WITH (fillfactor = 50);
 `,
+  // What replicas tell each other beside the queue. Unlogged is what a crash of the database may forget: it is of the
+  // last minute, and no commit waits for the disk or a standby because of it.
+  `
+CREATE UNLOGGED TABLE replica (
+  id uuid PRIMARY KEY, started_at bigint NOT NULL, seen_at bigint NOT NULL, version text NOT NULL,
+  roles text[] NOT NULL, host text NOT NULL, watched_until bigint NOT NULL, installations text NOT NULL,
+  calls_per_second real NOT NULL, drained_per_second real NOT NULL) WITH (fillfactor = 50);
+
+-- What happened to events, as long as a console watches; a row is what one replica tells of a fifth of a second.
+CREATE UNLOGGED TABLE change (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, origin uuid NOT NULL, at bigint NOT NULL, changes text NOT NULL);
+
+CREATE TABLE activity (
+  minute bigint NOT NULL, replica uuid NOT NULL, accepted int NOT NULL, delivered int NOT NULL, filtered int NOT NULL,
+  dead int NOT NULL, retried int NOT NULL, calls int NOT NULL, PRIMARY KEY (minute, replica)) WITH (fillfactor = 50);
+-- What is added up over all replicas and for good; the name is its counter's and, behind slashes, what it is of.
+CREATE TABLE tally (name text PRIMARY KEY, n bigint NOT NULL) WITH (fillfactor = 50);
+
+-- A redrive of many: how far it is (after), and who goes on with it (holder) unless nothing is heard of it (held_until).
+CREATE TABLE redrive (
+  id text PRIMARY KEY, n bigint GENERATED ALWAYS AS IDENTITY, filter text NOT NULL, up_to text NOT NULL, after text,
+  total int NOT NULL, done int NOT NULL DEFAULT 0, status text NOT NULL DEFAULT 'running', holder uuid,
+  held_until bigint NOT NULL DEFAULT 0) WITH (fillfactor = 50);
+CREATE INDEX redrive_running ON redrive (n) WHERE status = 'running';
+
+-- Work that one replica does for all, and what the next one goes on from.
+CREATE TABLE duty (
+  name text PRIMARY KEY, holder uuid, held_until bigint NOT NULL DEFAULT 0, state text) WITH (fillfactor = 50);
+`,
 ];
 
 /**

@@ -35,6 +35,7 @@ export function HealthScreen() {
           </section>
           <Saved known={known} />
           <Parts known={known} />
+          {known.replicas.length > 0 && <Replicas known={known} />}
         </div>
       )}
     </>
@@ -135,7 +136,8 @@ function Saved({ known }: { known: Overview }) {
     <section class="card health-part" aria-labelledby="saved-title">
       <h2 id="saved-title">Calls saved</h2>
       <p class="figure">
-        {count(merged + unchanged + knownIds)} <span>since the start</span>
+        {count(merged + unchanged + knownIds)}{' '}
+        <span>{known.replicas.length > 0 ? 'since the database was made' : 'since the start'}</span>
       </p>
       <dl class="saved">
         {rows.map(({ number, text, more }) => (
@@ -176,6 +178,37 @@ function Parts({ known }: { known: Overview }) {
         ))}
       </ul>
       {known.version !== '' && <p class="muted small">Version {known.version}</p>}
+    </section>
+  );
+}
+
+function Replicas({ known }: { known: Overview }) {
+  return (
+    <section class="card health-part health-wide" aria-labelledby="replicas-title">
+      <h2 id="replicas-title">Replicas</h2>
+      <p class="muted">They share the database and the work. One that is gone is forgotten after a minute.</p>
+      <table class="replicas">
+        <thead>
+          <tr>
+            <th scope="col">Host</th>
+            <th scope="col">Version</th>
+            <th scope="col">Does</th>
+            <th scope="col">Since</th>
+            <th scope="col">Last seen</th>
+          </tr>
+        </thead>
+        <tbody>
+          {known.replicas.map(({ id, host, version, roles, sinceMs, lastSeenAtMs }) => (
+            <tr key={id} title={id}>
+              <th scope="row">{host}</th>
+              <td>{version}</td>
+              <td>{roles.join(', ')}</td>
+              <td>{sinceMs === null ? '–' : <Time ms={sinceMs} />}</td>
+              <td>{lastSeenAtMs === null ? '–' : <Ago ms={lastSeenAtMs} />}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
     </section>
   );
 }

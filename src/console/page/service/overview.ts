@@ -36,6 +36,15 @@ export type Overview = {
     hold: Hold | null;
     quota: { limit: number | null; used: number; windowEndsAtMs: number | null; waiting: number };
   }[];
+  replicas: Replica[];
+};
+export type Replica = {
+  id: string;
+  sinceMs: number | null;
+  lastSeenAtMs: number | null;
+  version: string;
+  roles: string[];
+  host: string;
 };
 
 /** The newest that is known; null before the first answer. */
@@ -128,7 +137,19 @@ function readOverview(body: unknown): Overview {
         },
       };
     }),
+    replicas: item.list('replicas', (replica) => ({
+      id: replica.text('id'),
+      sinceMs: replica.timeOrNull('since'),
+      lastSeenAtMs: replica.timeOrNull('lastSeenAt'),
+      version: replica.text('version'),
+      roles: readTexts(replica.raw('roles')),
+      host: replica.text('host'),
+    })),
   };
+}
+
+function readTexts(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [];
 }
 
 function readLedger(item: Fields): Ledger {
