@@ -74,4 +74,17 @@ CREATE TABLE audit (
 -- slot wait for each other's commit.
 CREATE TABLE total (name text NOT NULL, slot int NOT NULL, n bigint NOT NULL, PRIMARY KEY (name, slot)) WITH (fillfactor = 50);
 `,
+  `
+-- What the replicas have used of an installation's calls in a window of Intercom's clock: see src/replicas/quota.ts.
+CREATE TABLE quota (
+  installation text PRIMARY KEY, "window" bigint NOT NULL DEFAULT 0, used bigint NOT NULL DEFAULT 0,
+  granted bigint NOT NULL DEFAULT 0, paused_until bigint NOT NULL DEFAULT 0, limited_window bigint NOT NULL DEFAULT -1
+  ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0.01);
+
+-- Why an installation's delivery is held, and who asks whether it is well; target: a fingerprint of the token and the
+-- address that this is said of. No row: nothing is known against it.
+CREATE TABLE gate (
+  installation text NOT NULL, target text NOT NULL, version bigint NOT NULL, state text NOT NULL,
+  PRIMARY KEY (installation, target)) WITH (fillfactor = 50);
+`,
 ];
