@@ -1,10 +1,13 @@
+import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Config, Region } from './config.ts';
 import { type AttemptReport, createDispatcher, type DispatcherOptions } from './dispatch/dispatcher.ts';
-import { createGate, type Gate, type GateState } from './dispatch/gate.ts';
+import { createGate, type Gate, type GateOptions, type GateState } from './dispatch/gate.ts';
+import { createSharedGate, type GateStore } from './dispatch/shared-gate.ts';
 import { createIntercomClient, type IntercomTarget } from './intercom/client.ts';
 import { createDestination, type Destination } from './intercom/destination.ts';
 import { checkInstallation, holdTexts, type Preflight } from './intercom/preflight.ts';
+import type { QuotaPool } from './intercom/quota-pool.ts';
 import { createRateLimiter, type RateLimiter } from './intercom/rate-limiter.ts';
 import type { EventState, Queue } from './queue/queue.ts';
 
@@ -44,16 +47,18 @@ export type DeliveryOptions = {
   onSettled(states: EventState[]): void;
   onAttempt(attempt: AttemptReport): void;
   onPostponed: DispatcherOptions['onPostponed'];
+  /** What this process shares with other replicas that deliver for the same installation. */
+  shared?: { quota: QuotaPool; gate: GateStore } | undefined;
 };
 
 export function openDelivery(options: DeliveryOptions): Delivery {
-  const { installation, sends, config, queue, log } = options;
+  const { installation, sends, config, queue, log, shared } = options;
   let { target, isPaused } = options;
   let workspace: Workspace | null = null;
   let isStarted = false;
   let hasAsked = false;
   const ending = new AbortController();
-  const limiter = createRateLimiter({ share: config.quotaShare });
+  const limiter = createRateLimiter({ share: config.quotaShare, pool: shared?.quota });
   const client = createIntercomClient({
     target: () => target,
     version: config.intercomVersion,
@@ -65,7 +70,7 @@ export function openDelivery(options: DeliveryOptions): Delivery {
     mapping: { eventNaming: config.eventNaming, rules: config.mappingRules },
     createAttributes: config.createAttributes,
   });
-  const gate: Gate = createGate({
+  const gateOptions: GateOptions = {
     probe: async () => {
       const patience = { stop: ending.signal, abort: ending.signal };
       if (target.accessToken === '') return { ok: false, reason: 'token_unreadable', ...unreadable };
@@ -81,7 +86,10 @@ export function openDelivery(options: DeliveryOptions): Delivery {
       if (state.open) dispatcher.wake();
       else announceHold(state);
     },
-  });
+  };
+  const gate: Gate = shared
+    ? createSharedGate({ ...gateOptions, store: shared.gate, target: () => fingerprint(target) })
+    : createGate(gateOptions);
   const dispatcher = createDispatcher({
     installation,
     queue,
@@ -140,6 +148,14 @@ export function openDelivery(options: DeliveryOptions): Delivery {
       await client.close();
     },
   };
+}
+
+/** Of a token and where it is used; the token can't be told from it. */
+function fingerprint({ baseUrl, region, accessToken }: Target): string {
+  return createHash('sha256')
+    .update(JSON.stringify([baseUrl, region, accessToken]))
+    .digest('hex')
+    .slice(0, 32);
 }
 
 const unreadable = {

@@ -23,26 +23,21 @@ export type GateState =
 
 export type Probe = { ok: true } | { ok: false; reason: string; message: string; remedy: string };
 
-/** Failures in a row, of any jobs, after which one probe replaces the traffic. */
-const failuresToClose = 5;
-const firstProbeAfterMs = 5000;
-const lastProbeAfterMs = 60_000;
-
-export function createGate(options: {
+export type GateOptions = {
   probe(): Promise<Probe>;
   explain(reason: string): { message: string; remedy: string };
   onChange(state: GateState): void;
   now?: () => number;
-}): Gate {
+};
+
+/** Failures in a row, of any jobs, after which one probe replaces the traffic. */
+export const failuresToClose = 5;
+export const firstProbeAfterMs = 5000;
+export const lastProbeAfterMs = 60_000;
+
+export function createGate(options: GateOptions): Gate {
   const now = options.now ?? Date.now;
-  let state: GateState = {
-    open: false,
-    reason: 'starting',
-    message: 'the access token is being checked',
-    remedy: 'wait a moment',
-    sinceMs: now(),
-    nextProbeAtMs: null,
-  };
+  let state = startingAt(now());
   let failures = 0;
   let probeAfterMs = firstProbeAfterMs;
   let timer: NodeJS.Timeout | undefined;
@@ -114,5 +109,16 @@ export function createGate(options: {
       stopped = true;
       clearTimeout(timer);
     },
+  };
+}
+
+export function startingAt(sinceMs: number): GateState {
+  return {
+    open: false,
+    reason: 'starting',
+    message: 'the access token is being checked',
+    remedy: 'wait a moment',
+    sinceMs,
+    nextProbeAtMs: null,
   };
 }

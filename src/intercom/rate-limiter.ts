@@ -1,3 +1,7 @@
+import { setImmediate } from 'node:timers/promises';
+import type { QuotaAsk, QuotaPool, QuotaShare } from './quota-pool.ts';
+import { createServerClock } from './server-clock.ts';
+
 /**
  * Paces calls to Intercom's quota: windows of 10 seconds on the wall clock, whose limit is read from
  * `X-RateLimit-Limit` and never assumed (developers.intercom.com, "Rate limiting").
@@ -5,6 +9,10 @@
  * Until the first answer tells the limit, one call is under way at a time. `Remaining` counts before the current
  * call, and falls by itself when other apps share the quota; the budget follows the lower of both counts. The local
  * clock is corrected by the `Date` of the answers.
+ *
+ * With a pool, several processes use one budget: each sends only what the pool has granted it, and asks for more when
+ * as many calls as it has use for may be sent by the pace of all. Until it has seen its own first answer, each sends
+ * one call at a time, and the pool hears of it by Intercom's count.
  */
 export type RateLimiter = {
   /** Resolves when one call may be sent; urgent calls (preflight, probes) go before the others. */
@@ -42,13 +50,31 @@ const smallestBurst = 64;
 const shortestWaitMs = 5;
 /** A `Reset` further away is not believed. */
 const longestWaitMs = 60_000;
+/** Of a window's budget, in one grant: few questions, and no process gets far ahead of the others. */
+const chunkShare = 1 / 50;
+const smallestChunk = 8;
+/** Of what a process has sent in a window, in a grant beyond what waits; at most this is left unused. */
+const aheadShare = 1 / 20;
+/** After a grant of less than was wanted, more or less by chance: else those who were faster would always be so. */
+const askAgainMs = 250;
+const unreachableMs = 500;
 
-export function createRateLimiter(options: { share: number; now?: () => number }): RateLimiter {
-  const localNow = options.now ?? Date.now;
-  const clock = createServerClock(localNow);
+export function createRateLimiter(options: {
+  share: number;
+  pool?: QuotaPool | undefined;
+  now?: () => number;
+}): RateLimiter {
+  const { pool } = options;
+  const clock = createServerClock(options.now ?? Date.now);
   let limit: number | null = null;
   let window = 0;
-  let used = 0; // sent in this window, by our count or by Intercom's, whichever is higher
+  let used = 0; // in this window, by our count (with a pool: everybody's) or by Intercom's, whichever is higher
+  let counted = 0; // in this window, by Intercom
+  let sent = 0; // in this window, by this process
+  let granted = 0; // by the pool for this window, and not sent yet; negative: sent before it could be asked
+  let isAsking = false;
+  let askAtMs = 0; // by Intercom's clock, not before
+  let toldPauseMs = 0; // what the pool knows of `pausedUntilMs`
   let inFlight = 0;
   let pausedUntilMs = 0; // by Intercom's clock
   let limitedWindow = -1; // the last one in which Intercom answered 429
@@ -75,13 +101,14 @@ export function createRateLimiter(options: { share: number; now?: () => number }
     return Math.min(all, Math.floor(all * elapsed) + Math.max(smallestBurst, Math.ceil(all * burstShare)));
   }
 
-  /** When the next call may go, by Intercom's clock. */
+  /** When the next call may go, by Intercom's clock; with a pool: as many as are worth a question. */
   function opensAtMs(urgent: boolean): number {
     const all = budget(urgent);
     if (used >= all) return (window + 1) * windowMs;
     if (urgent || all === Infinity) return now();
+    const calls = isShared() ? Math.min(waiters.length, Math.ceil(all * chunkShare), all - used) : 1;
     const burst = Math.max(smallestBurst, Math.ceil(all * burstShare));
-    return window * windowMs + ((used + 1 - burst) / all) * spreadMs;
+    return window * windowMs + ((used + calls - burst) / all) * spreadMs;
   }
 
   function roll(): void {
@@ -89,12 +116,21 @@ export function createRateLimiter(options: { share: number; now?: () => number }
     if (current === window) return;
     window = current;
     used = 0;
+    counted = 0;
+    sent = 0;
+    granted = 0;
+    askAtMs = 0;
+  }
+
+  function isShared(): boolean {
+    return pool !== undefined && limit !== null && limit < Infinity;
   }
 
   function mayGo(urgent: boolean): boolean {
     roll();
     if (now() < pausedUntilMs) return false;
     if (limit === null) return inFlight === 0;
+    if (isShared()) return granted > 0 && counted < budget(true);
     return used < allowance(urgent);
   }
 
@@ -124,7 +160,9 @@ export function createRateLimiter(options: { share: number; now?: () => number }
   }
 
   function go(): void {
-    used += 1;
+    if (isShared() || limit === null) granted -= 1;
+    if (!isShared()) used += 1;
+    sent += 1;
     inFlight += 1;
   }
 
@@ -135,14 +173,60 @@ export function createRateLimiter(options: { share: number; now?: () => number }
       go();
       waiters.shift()!.resolve();
     }
-    if (waiters.length === 0 || (limit === null && now() >= pausedUntilMs)) return;
-    const atMs = Math.max(pausedUntilMs, opensAtMs(waiters[0]!.urgent));
-    timer = setTimeout(admit, Math.max(shortestWaitMs, Math.ceil(atMs - now())));
+    if (pool && isShared() && pausedUntilMs > Math.max(now(), toldPauseMs) && now() >= askAtMs) void ask(pool);
+    if (waiters.length === 0 || isAsking || (limit === null && now() >= pausedUntilMs)) return;
+    const atMs = Math.max(pausedUntilMs, askAtMs, opensAtMs(waiters[0]!.urgent));
+    if (pool && isShared() && atMs <= now()) void ask(pool);
+    else timer = setTimeout(admit, Math.max(shortestWaitMs, Math.ceil(atMs - now())));
+  }
+
+  async function ask(from: QuotaPool): Promise<void> {
+    if (isAsking) return; // and looks again when it is answered
+    isAsking = true;
+    await setImmediate(); // those who come at once are asked for at once
+    roll();
+    const urgent = waiters[0]?.urgent ?? false;
+    const asked: QuotaAsk = {
+      window,
+      want: now() < pausedUntilMs ? 0 : wanted(urgent),
+      upTo: allowance(urgent),
+      counted,
+      pausedUntilMs: Math.ceil(pausedUntilMs),
+      limitedWindow,
+    };
+    const share = await from.take(asked);
+    isAsking = false;
+    roll();
+    if (share) takeIn(share, asked);
+    else askAtMs = now() + unreachableMs;
+    admit();
+  }
+
+  function wanted(urgent: boolean): number {
+    const owed = Math.max(0, -granted);
+    if (urgent) return owed + waiters.filter((waiter) => waiter.urgent).length;
+    const chunk = Math.max(smallestChunk, Math.ceil(budget(false) * chunkShare));
+    return owed + Math.min(Math.max(waiters.length, Math.floor(sent * aheadShare)), chunk);
+  }
+
+  function takeIn(share: QuotaShare, asked: QuotaAsk): void {
+    if (share.window === window + 1) {
+      clock.reach(share.window * windowMs);
+      roll();
+    }
+    toldPauseMs = share.pausedUntilMs;
+    if (toldPauseMs < now() + longestWaitMs) pausedUntilMs = Math.max(pausedUntilMs, toldPauseMs);
+    if (share.limitedWindow <= window) limitedWindow = Math.max(limitedWindow, share.limitedWindow);
+    if (share.window === window) {
+      used = Math.max(counted, share.used);
+      granted += share.granted;
+    }
+    if (share.granted < asked.want && asked.window === window) askAtMs = now() + askAgainMs * (0.5 + Math.random());
   }
 
   function giveBack(): void {
     inFlight = Math.max(0, inFlight - 1);
-    used = Math.max(0, used - 1);
+    if (!isShared()) used = Math.max(0, used - 1); // a grant may be of the window before, and expires
     admit();
   }
 
@@ -154,7 +238,8 @@ export function createRateLimiter(options: { share: number; now?: () => number }
     else if (answer.isTelling) limit ??= Infinity;
     if (answer.remaining !== undefined && limit !== null && limit < Infinity && isThisWindow(answer)) {
       // What others took, and what we sent before the window began and Intercom counts in it.
-      used = Math.max(used, limit - answer.remaining + 1);
+      counted = Math.max(counted, limit - answer.remaining + 1);
+      used = Math.max(used, counted);
     }
     if (answer.limited) pause(answer);
     admit();
@@ -186,32 +271,6 @@ export function createRateLimiter(options: { share: number; now?: () => number }
     state: () => {
       roll();
       return { limit, used, waiting: waiters.length, windowEndsAtMs: (window + 1) * windowMs };
-    },
-  };
-}
-
-/**
- * Intercom's clock by the `Date` of its answers. Each answer bounds the difference of the clocks on both sides; the
- * earliest possible server time is taken, so that a window is never thought to have begun before it has.
- */
-function createServerClock(localNow: () => number) {
-  let earliestMs = -Infinity; // bounds of server time minus local time
-  let latestMs = Infinity;
-
-  return {
-    now: (): number => localNow() + (Number.isFinite(earliestMs) ? earliestMs : 0),
-    compare(dateMs: number, tookMs: number): void {
-      const receivedMs = localNow();
-      const low = dateMs - receivedMs;
-      const high = dateMs + 1000 - (receivedMs - tookMs);
-      if (low > latestMs || high < earliestMs) {
-        // One of the clocks was set.
-        earliestMs = low;
-        latestMs = high;
-        return;
-      }
-      earliestMs = Math.max(earliestMs, low);
-      latestMs = Math.min(latestMs, high);
     },
   };
 }

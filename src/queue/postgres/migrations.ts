@@ -16,7 +16,7 @@ CREATE TABLE event (
 
 -- A row is a queued event. The person is whose line it stands in: a join rewrites it.
 CREATE TABLE job (
-  seq bigint PRIMARY KEY, person text NOT NULL, due_at bigint NOT NULL DEFAULT 0, attempts int NOT NULL DEFAULT 0,
+  seq bigint PRIMARY KEY, person text COLLATE "C" NOT NULL, due_at bigint NOT NULL DEFAULT 0, attempts int NOT NULL DEFAULT 0,
   created_at bigint) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
 CREATE INDEX job_person ON job (person, seq);
 -- Those that wait for no login.
@@ -40,26 +40,25 @@ CREATE TABLE attempt (
 --   into   whose line it becomes part of, once its lease ends
 --   record the contact record that its lease writes to, where that is another's
 CREATE TABLE lane (
-  person text PRIMARY KEY, installation text NOT NULL, queued int NOT NULL DEFAULT 0, state smallint NOT NULL DEFAULT 0,
-  due_at bigint NOT NULL DEFAULT 0, blockers int NOT NULL DEFAULT 0, token uuid, holder uuid, "into" text, record text
+  person text COLLATE "C" PRIMARY KEY, installation text NOT NULL, queued int NOT NULL DEFAULT 0, state smallint NOT NULL DEFAULT 0,
+  due_at bigint NOT NULL DEFAULT 0, blockers int NOT NULL DEFAULT 0, token uuid, holder uuid, "into" text COLLATE "C", record text
   ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01);
 CREATE INDEX lane_due ON lane (installation, due_at) WHERE state = 0 AND queued > 0 AND blockers = 0;
 CREATE UNIQUE INDEX lane_token ON lane (token) WHERE token IS NOT NULL;
 CREATE INDEX lane_leased ON lane (due_at) WHERE token IS NOT NULL;
 CREATE INDEX lane_into ON lane ("into") WHERE "into" IS NOT NULL;
 
-CREATE TABLE contact (person text PRIMARY KEY, record text NOT NULL) WITH (fillfactor = 70);
+CREATE TABLE contact (person text COLLATE "C" PRIMARY KEY, record text NOT NULL) WITH (fillfactor = 70);
 -- Which person a second key (an email, a device) belongs to.
-CREATE TABLE alias (key text PRIMARY KEY, person text NOT NULL);
+CREATE TABLE alias (key text COLLATE "C" PRIMARY KEY, person text COLLATE "C" NOT NULL);
 CREATE INDEX alias_person ON alias (person);
 -- People whose records the next record of a person replaces.
-CREATE TABLE joined (person text NOT NULL, source text NOT NULL, PRIMARY KEY (person, source));
+CREATE TABLE joined (person text COLLATE "C" NOT NULL, source text COLLATE "C" NOT NULL, PRIMARY KEY (person, source));
 -- Only people who ever withheld something.
-CREATE TABLE consent (person text PRIMARY KEY, at bigint NOT NULL, functional boolean NOT NULL, marketing boolean NOT NULL);
+CREATE TABLE consent (person text COLLATE "C" PRIMARY KEY, at bigint NOT NULL, functional boolean NOT NULL, marketing boolean NOT NULL);
 
 -- The messageIds of the window, by 128 bits of their fingerprint.
 CREATE TABLE seen (print uuid PRIMARY KEY, seq bigint NOT NULL, at bigint NOT NULL);
-CREATE INDEX seen_at ON seen USING brin (at);
 
 -- People who are being erased: their keys, and how far the events of the past are walked.
 CREATE TABLE erasure (
@@ -105,6 +104,19 @@ CREATE INDEX redrive_running ON redrive (n) WHERE status = 'running';
 -- Work that one replica does for all, and what the next one goes on from.
 CREATE TABLE duty (
   name text PRIMARY KEY, holder uuid, held_until bigint NOT NULL DEFAULT 0, state text) WITH (fillfactor = 50);
+`,
+  `
+-- What the replicas have used of an installation's calls in a window of Intercom's clock: see src/replicas/quota.ts.
+CREATE TABLE quota (
+  installation text PRIMARY KEY, "window" bigint NOT NULL DEFAULT 0, used bigint NOT NULL DEFAULT 0,
+  granted bigint NOT NULL DEFAULT 0, paused_until bigint NOT NULL DEFAULT 0, limited_window bigint NOT NULL DEFAULT -1
+  ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0.01);
+
+-- Why an installation's delivery is held, and who asks whether it is well; target: a fingerprint of the token and the
+-- address that this is said of. No row: nothing is known against it.
+CREATE TABLE gate (
+  installation text NOT NULL, target text NOT NULL, version bigint NOT NULL, state text NOT NULL,
+  PRIMARY KEY (installation, target)) WITH (fillfactor = 50);
 `,
 ];
 
