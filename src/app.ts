@@ -36,6 +36,7 @@ import { createMetrics } from './metrics.ts';
 import { peopleRoutes } from './people/routes.ts';
 import { sendProblem } from './problem.ts';
 import { openQueue } from './queue/open.ts';
+import { joinReplicas } from './replicas/open.ts';
 import type { QueueStats } from './queue/queue.ts';
 import { openTracing } from './tracing/open.ts';
 import { readVersion } from './version.ts';
@@ -56,10 +57,15 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     },
     onMigrated: (version) => log.info({ version }, 'database.migrated'),
   });
-  const settlements = createSettlements();
-  const live = createLive({ queue });
+  const version = readVersion();
+  const replicas = await joinReplicas(config, { version, log });
+  const settlements = createSettlements({
+    look: async (ids) => (replicas?.hasOthers() ? queue.states(ids) : new Map()),
+  });
+  const live = createLive({ queue, shared: replicas?.changes });
   const activity = createActivity();
-  const redrives = createRedrives({ queue, live });
+  const ofAll = replicas ? { list: replicas.list, activity: replicas.shareActivity(activity) } : undefined;
+  const redrives = createRedrives({ queue, live, jobs: replicas?.redrives });
   const consent = createConsentPolicy({
     category: config.consentCategory,
     marketingEvents: config.marketingEvents,
@@ -67,7 +73,6 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     hasRules: config.mappingRules !== noRules,
     ruleCategory: (event) => ruleFor(config.mappingRules, event)?.consent,
   });
-  const version = readVersion();
   const tracing = await openTracing(process.env, version, log);
   const metrics = createMetrics(version, async () => ({
     stats: queue.health().ok ? await queue.stats() : null,
@@ -83,6 +88,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   const alerts = openAlerts({
     settings: config.alerts,
     path: beside === null ? null : `${beside}.alerts`,
+    shared: replicas?.alerts,
     log,
     async look() {
       const found = installations.list().map(async ({ id, settings, delivery }) => ({
@@ -100,6 +106,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     queue,
     vault: loadVault(config.encryptionKeys, beside),
     environment: config.intercom,
+    shared: replicas?.installations,
     urlOf: (region) => apiUrlOf(config, region),
     tryOut: (target) => tryOut(target, config.intercomVersion, regionHosts(config)),
     open: (id, target, isPaused) =>
@@ -108,6 +115,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
         target,
         isPaused,
         sends: roles.dispatch,
+        shared: replicas?.delivery(id),
         config,
         queue,
         log,
@@ -298,6 +306,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     await guarded.register(overviewRoute, {
       queue,
       activity,
+      replicas: ofAll,
       installations: () =>
         installations.list().map(({ id, settings, delivery }) => ({
           id,
@@ -329,7 +338,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     openapi: () => readFileSync(new URL('../openapi.yaml', import.meta.url), 'utf8'),
   });
 
-  alerts.start();
+  if (roles.dispatch) alerts.start(); // the others see of no gate what it is
 
   let stopping: Promise<void> | undefined;
   /** A connection that was busy when the closing began is idle once it is answered, and would be kept alive for a minute. */
@@ -344,6 +353,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     settlements.close(); // who waits for a delivery gets the 202 now
     await Promise.all([closeHttp(), installations.stop(graceMs)]);
     await Promise.all([alerts.stop(), redrives.stop(), tracing?.close()]);
+    await replicas?.close();
     await queue.close();
   }
 

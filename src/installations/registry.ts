@@ -367,7 +367,7 @@ export async function openInstallations(options: {
           'this integration is configured by INTERCOM_ACCESS_TOKEN: unset it and restart the service to remove it',
       });
     }
-    const queued = queue.depth(id);
+    const { queued } = await queue.stats(id);
     if (queued > 0 && !discard) {
       throw new InstallationError({
         status: 409,

@@ -26,6 +26,7 @@ async function openReplica(t: Test, databaseUrl: string, baseUrl: string) {
     installation: 'default',
     target: { baseUrl, accessToken: 'first', region: 'us' },
     isPaused: false,
+    sends: true,
     config: readConfig({}),
     queue,
     log: pino({ base: null }, { write: (line: string) => void logs.push(line) }),

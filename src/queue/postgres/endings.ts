@@ -137,8 +137,8 @@ async function keepRecords(tx: Transaction, settlements: Standing[]): Promise<vo
  * or make way for their erasure. `isOver` ends only what ran out, and what a holder renewed meanwhile is left alone.
  */
 export async function endLeases(tx: Transaction, endings: Ending[], isOver = false): Promise<string[]> {
-  const people = await tx.query<{ person: string; into: string | null }>(
-    `SELECT person, "into" FROM lane WHERE token = ANY($1::uuid[]) OR "into" IN (SELECT person FROM lane WHERE token = ANY($1::uuid[]))`,
+  const people = await tx.query<{ person: string; into: string | null; token: string | null }>(
+    `SELECT person, "into", token FROM lane WHERE token = ANY($1::uuid[]) OR "into" IN (SELECT person FROM lane WHERE token = ANY($1::uuid[]))`,
     [endings.map(({ token }) => token)],
   );
   const lanes = await lockLanes(
@@ -147,10 +147,12 @@ export async function endLeases(tx: Transaction, endings: Ending[], isOver = fal
   );
   const byToken = new Map([...lanes.values()].flatMap((lane) => (lane.token === null ? [] : [[lane.token, lane]])));
   const [{ now } = { now: 0 }] = isOver ? await tx.query<{ now: number }>(`SELECT ${nowMs} AS now`) : [];
+  const found = new Set(people.map(({ token }) => token));
   const due = new Set<string>();
   const free: Lane[] = [];
   for (const ending of endings) {
     const lane = byToken.get(ending.token);
+    if (!lane && found.has(ending.token)) throw new Again(); // an erasure has given it another name meanwhile
     if (!lane || (isOver && lane.dueAtMs > now)) continue;
     if (lane.into !== null && !lanes.has(lane.into)) throw new Again();
     if (ending.retry && lane.state === laneState.leased) await postpone(tx, lane, ending.left, ending.retry);

@@ -101,8 +101,10 @@ export function createHistory(parts: {
       sql.deleteEvent.run(seq);
     }
     if (over.length > 0) sql.keepLastSeq.run();
-    // Rows lie nearly in the order of their end; a step without any that is over means that the rest is younger.
-    settledFrom = over.length === 0 || rows.length < stepRows ? 0 : Number(rows.at(-1)?.seq);
+    // Rows lie nearly in the order of their end, but dead ones stay longer: only another that is kept tells that the rest
+    // is younger.
+    const isYounger = over.length === 0 && rows.some(({ status }) => status !== 'dead');
+    settledFrom = isYounger || rows.length < stepRows ? 0 : Number(rows.at(-1)?.seq);
     return settledFrom > 0;
   }
 
