@@ -102,7 +102,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     };
     const desk: Desk = {
       patience: { stop: stopping.signal, abort: aborting.signal },
-      save: (record) => write({ done: [], record }),
+      save: (record, shared) => write({ done: [], record, shared }),
       choose: (id, createdAtSeconds, record) => write({ done: [], chosen: [{ id, createdAtSeconds }], record }),
       shared: (key) => queue.record(lease.installation, key),
       async mayGoOn() {

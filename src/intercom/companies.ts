@@ -10,7 +10,7 @@ import type { Outcome, Verdict } from './outcome.ts';
 type Company = Extract<Mapped, { kind: 'company' }>;
 
 const Answer = z.object({ id: z.string().min(1) });
-/** What is known of a company, whoever of its members told it. */
+/** What is known of a company, whoever of its members told it; `sent` is empty where a change has no known end. */
 const CompanyRecord = z.object({ intercomId: z.string(), sent: z.string() });
 type CompanyRecord = z.infer<typeof CompanyRecord>;
 
@@ -70,6 +70,11 @@ export function createCompanies(options: { identity: ReturnType<typeof createIde
       };
       sent = hash('sha256', JSON.stringify(body), 'base64url');
       if (known?.sent === sent) return { intercomId: known.intercomId, status: null };
+      if (known && known.sent !== '') {
+        // As with a contact's values: this call may be carried out, and its event never be sent again.
+        remember(c, company, { ...known, sent: '' });
+        await c.save();
+      }
       verdict = await c.call({ method: 'POST', path: '/companies', body });
       if (verdict.kind !== 'unknown_attribute' || !(verdict.name in attributes)) break;
       options.attributes.refused(verdict.name);

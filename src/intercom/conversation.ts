@@ -9,7 +9,7 @@ export type Conversation = {
   /** Whether an event of this person was sent, and may have arrived or not. */
   isInDoubt: boolean;
   call(request: Request): Promise<Verdict>;
-  /** Makes the record durable now, before a call whose end may stay unknown. */
+  /** Makes the record, and what was shared, durable now: before a call whose end may stay unknown. */
   save(): Promise<void>;
   /** A record that belongs to no person (a company). */
   shared(key: string): Promise<string | null>;
@@ -45,7 +45,7 @@ export function createConversation(options: {
   client: IntercomClient;
   patience: Patience;
   mayGo: () => Promise<void>;
-  save(record: ContactRecord): Promise<void>;
+  save(record: ContactRecord, shared: Map<string, string>): Promise<void>;
   shared(key: string): Promise<string | null>;
 }): Conversation & { turn(): Transcript } {
   let transcript = blank();
@@ -59,7 +59,7 @@ export function createConversation(options: {
       transcript.exchange.calls.push(describe(request, reply));
       return judge(reply);
     },
-    save: () => options.save(conversation.record),
+    save: () => options.save(conversation.record, transcript.shared),
     shared: async (key) => transcript.shared.get(key) ?? (await options.shared(key)),
     share: (key, record) => void transcript.shared.set(key, record),
     warn: (warning) => void transcript.exchange.warnings.push(warning),

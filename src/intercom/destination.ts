@@ -54,8 +54,8 @@ export type WorkJob = {
 /** What the destination needs of its caller while it works. */
 export type Desk = {
   patience: Patience;
-  /** Makes the contact record durable. */
-  save(record: string): Promise<void>;
+  /** Makes the contact record durable, and what was learned of companies. */
+  save(record: string, shared: Step['shared']): Promise<void>;
   /** Makes the second that an event is about to be sent with durable, and the record with it. */
   choose(jobId: string, createdAtSeconds: number, record: string): Promise<void>;
   shared(key: string): Promise<string | null>;
@@ -123,7 +123,7 @@ function openDestination(options: DestinationOptions, attributes: KnownAttribute
         if (!(await desk.mayGoOn())) throw new Interrupted('the installation is held, or the lease is void');
         if (current && !isAllowed(current, desk)) throw new Withdrawn('consent was taken back');
       },
-      save: (record) => desk.save(JSON.stringify(record)),
+      save: (record, shared) => desk.save(JSON.stringify(record), listShared(shared)),
       shared: desk.shared,
     });
     let left = work.jobs;
@@ -142,7 +142,7 @@ function openDestination(options: DestinationOptions, attributes: KnownAttribute
         } catch (error) {
           if (error instanceof Withdrawn) break;
           if (error instanceof Interrupted || desk.patience.stop.aborted || desk.patience.abort.aborted) {
-            await desk.save(JSON.stringify(conversation.record)); // what the step has learned so far: a lead's id, say
+            await conversation.save(); // what the step has learned so far: a lead's id, say
             return;
           }
           settled = bug(task, error);
@@ -167,7 +167,7 @@ function openDestination(options: DestinationOptions, attributes: KnownAttribute
           calls: exchange.calls.length,
           ms: performance.now() - startedAt,
           record: JSON.stringify(conversation.record),
-          shared: [...shared].map(([key, record]) => ({ key, record })),
+          shared: listShared(shared),
         };
         if (isOpen) return;
       }
@@ -199,6 +199,10 @@ function openDestination(options: DestinationOptions, attributes: KnownAttribute
   }
 
   return { deliver, prepare, rehearse };
+}
+
+function listShared(shared: Map<string, string>): Step['shared'] {
+  return [...shared].map(([key, record]) => ({ key, record }));
 }
 
 function isAllowed({ jobs, events }: Task, desk: Desk): boolean {
