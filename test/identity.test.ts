@@ -10,9 +10,10 @@ import { token } from './service.ts';
 // What takes the minutes that the search index lags: told by a clock of its own.
 
 const minute = 60_000;
+const plan = { model: 'contact', name: 'plan', data_type: 'string' } as const;
 
 async function open(t: Test) {
-  const simulator = await startSimulator({ tokens: [token], indexLagMs: 0 });
+  const simulator = await startSimulator({ tokens: [token], indexLagMs: 0, attributes: [plan] });
   let nowMs = Date.now();
   const client = createIntercomClient({
     target: () => ({ baseUrl: simulator.url, accessToken: token }),
@@ -32,23 +33,37 @@ async function open(t: Test) {
   });
   const never = new AbortController().signal;
 
+  const shared = new Map<string, string>();
+  const share = (records: Step['shared']): void => records.forEach(({ key, record }) => shared.set(key, record));
+
   async function deliver(person: string, jobs: WorkJob[], record: string | null = null, joined: string[] = []) {
     let saved = record;
+    let beforeStep = record;
     const steps: Step[] = [];
     const desk = {
       patience: { stop: never, abort: never },
-      save: async (next: string) => void (saved = next),
+      async save(next: string, records: Step['shared']) {
+        saved = next;
+        share(records);
+      },
       choose: async (_id: string, _second: number, next: string) => void (saved = next),
-      shared: async () => null,
+      shared: async (key: string) => shared.get(key) ?? null,
       alone: <T>(_key: string, work: () => Promise<T>) => work(),
       mayGoOn: async () => true,
       mayStillSend: () => true,
     };
     for await (const step of destination.deliver({ person, record, joined, jobs }, desk)) {
       steps.push(step);
+      beforeStep = saved;
       saved = step.record;
+      share(step.shared);
     }
-    return { outcomes: steps.map(({ outcome }) => outcome), record: saved };
+    return {
+      outcomes: steps.map(({ outcome }) => outcome),
+      record: saved,
+      /** What a crash before the last step's end would have left. */
+      beforeStep,
+    };
   }
 
   return { simulator, deliver, pass: (ms: number) => void (nowMs += ms) };
@@ -64,6 +79,7 @@ const job = (event: object): WorkJob => ({
 });
 const asked = job({ type: 'track', event: 'Asked', traits: { email: 'a@example.com' } });
 const login = job({ type: 'identify', userId: 'u', traits: { email: 'a@example.com', name: 'A' } });
+const identify = (traits: object): WorkJob => job({ type: 'identify', userId: 'u', traits });
 const roles = (simulator: Simulator) =>
   simulator.contacts().map(({ role, external_id, email }) => [role, role === 'user' ? external_id : email]);
 
@@ -132,3 +148,51 @@ t.test(
     t.equal(simulator.timeline('u').length, 2);
   },
 );
+
+t.test('values on their way are not taken for what Intercom has, whatever becomes of the call', async (t) => {
+  const old = identify({ email: 'old@example.com', plan: 'free' });
+  const inDoubt = identify({ email: 'in-doubt@example.com', plan: 'pro' });
+
+  /** A contact that has the values in doubt, while the old ones are the last that were acknowledged. */
+  async function lose(t: Test) {
+    const { simulator, deliver } = await open(t);
+    const known = await deliver('user:u', [old]);
+    simulator.inject({ kind: 'reset_after', endpoint: 'PUT /contacts/{id}', times: 1 });
+    const lost = await deliver('user:u', [inDoubt], known.record);
+    t.match(lost.outcomes, [{ kind: 'retry', reason: 'connection' }]);
+    t.match(simulator.contact('u'), { email: 'in-doubt@example.com', custom_attributes: { plan: 'pro' } });
+    const arrives = async (jobs: WorkJob[], record: string | null): Promise<void> => {
+      t.match((await deliver('user:u', jobs, record)).outcomes, [{ kind: 'delivered', status: 200 }]);
+      t.match(simulator.contact('u'), { email: 'old@example.com', custom_attributes: { plan: 'free' } });
+    };
+    return { ...lost, arrives };
+  }
+
+  t.test('sent again together with an identify that says the old values', async (t) => {
+    const { record, arrives } = await lose(t);
+    await arrives([inDoubt, old], record);
+  });
+
+  t.test('not sent again, since consent was taken back meanwhile', async (t) => {
+    const { record, arrives } = await lose(t);
+    await arrives([old], record);
+  });
+
+  t.test('a crash before the end of the call is written down', async (t) => {
+    const { beforeStep, arrives } = await lose(t);
+    await arrives([old], beforeStep);
+  });
+});
+
+t.test('a company whose change is in doubt gets its old values again', async (t) => {
+  const { simulator, deliver } = await open(t);
+  const group = (name: string): WorkJob => job({ type: 'group', userId: 'u', groupId: 'acme', traits: { name } });
+  const known = await deliver('user:u', [group('Old')]);
+  simulator.inject({ kind: 'reset_after', endpoint: 'POST /companies', times: 1 });
+  const lost = await deliver('user:u', [group('In doubt')], known.record);
+  t.match(lost.outcomes, [{ kind: 'retry', reason: 'connection' }]);
+  t.match(simulator.companies(), [{ name: 'In doubt' }]);
+  // Its sender has refused meanwhile: it ends as filtered.
+  await deliver('user:u', [group('Old')], lost.record);
+  t.match(simulator.companies(), [{ name: 'Old' }]);
+});

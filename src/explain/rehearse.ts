@@ -31,7 +31,9 @@ export async function rehearsePerson(
   const never = new AbortController().signal;
   const desk: Desk = {
     patience: { stop: never, abort: never },
-    save: () => Promise.resolve(),
+    async save(_record, shared) {
+      for (const { key, record } of shared) prompter.share(key, record);
+    },
     choose: () => Promise.resolve(),
     shared: prompter.shared,
     alone: (_, work) => work(),

@@ -9,7 +9,7 @@ import type { Outcome, Verdict } from './outcome.ts';
 type Company = Extract<Mapped, { kind: 'company' }>;
 
 const Answer = z.object({ id: z.string().min(1) });
-/** What is known of a company, whoever of its members told it. */
+/** What is known of a company, whoever of its members told it; `sent` is empty where a change has no known end. */
 const CompanyRecord = z.object({ intercomId: z.string(), sent: z.string() });
 type CompanyRecord = z.infer<typeof CompanyRecord>;
 
@@ -70,6 +70,10 @@ export function createCompanies(options: { identity: ReturnType<typeof createIde
       const body = bodyOf(company, attributes);
       sent = digest(body);
       if (known?.sent === sent) return { intercomId: known.intercomId, status: null };
+      if (known && known.sent !== '') {
+        // As with a contact's values: this call may be carried out, and its event never be sent again.
+        await remember(c, company, { ...known, sent: '' });
+      }
       verdict = await c.call({ method: 'POST', path: '/companies', body });
       if (verdict.kind !== 'unknown_attribute' || !(verdict.name in attributes)) break;
       options.attributes.refused(verdict.name);

@@ -25,7 +25,7 @@ const ContactRecord = z.object({
    * again, whoever the contact has become one with since.
    */
   sentTo: z.record(z.string(), z.string()).default({}),
-  /** The last acknowledged value of every field and custom attribute. */
+  /** The last acknowledged value of every field and custom attribute; none while a call to change it has no known end. */
   fields: z.record(z.string(), z.unknown()).default({}),
   attributes: z.record(z.string(), z.unknown()).default({}),
   /** Per event name, the seconds taken: runs of [first, last]. */
@@ -83,6 +83,18 @@ function fold(record: ContactRecord, other: ContactRecord): ContactRecord {
   };
 }
 
+/** The record without the values of these; the same one where it has none of them. */
+export function forgetValues(record: ContactRecord, names: { fields: string[]; attributes: string[] }): ContactRecord {
+  const fields = omit(record.fields, names.fields);
+  const attributes = omit(record.attributes, names.attributes);
+  return fields === record.fields && attributes === record.attributes ? record : { ...record, fields, attributes };
+}
+
+function omit<V>(values: Record<string, V>, names: string[]): Record<string, V> {
+  if (!names.some((name) => name in values)) return values;
+  return Object.fromEntries(Object.entries(values).filter(([name]) => !names.includes(name)));
+}
+
 /** Whether contacts wait to become one with this user. */
 export function hasLeads(record: ContactRecord): boolean {
   return record.leadIds.length > 0 || record.doubtfulLeads.length > 0;
@@ -95,9 +107,8 @@ export function rememberTarget(record: ContactRecord, jobId: string, contactId: 
 }
 
 export function forgetTargets(record: ContactRecord, jobIds: string[]): ContactRecord {
-  if (!jobIds.some((id) => id in record.sentTo)) return record;
-  const kept = Object.entries(record.sentTo).filter(([id]) => !jobIds.includes(id));
-  return { ...record, sentTo: Object.fromEntries(kept) };
+  const sentTo = omit(record.sentTo, jobIds);
+  return sentTo === record.sentTo ? record : { ...record, sentTo };
 }
 
 const targets = 16;

@@ -62,7 +62,12 @@ export function createConversation(options: {
       transcript.exchange.calls.push(describe(request, reply));
       return judge(reply);
     },
-    save: () => options.save(conversation.record, sharedIn(transcript)),
+    save() {
+      // Written once: by the end of the step another member of the company may have written a newer one.
+      const shared = sharedIn(transcript);
+      transcript.shared = new Map();
+      return options.save(conversation.record, shared);
+    },
     alone: options.alone,
     shared: async (key) => transcript.shared.get(key) ?? (await options.shared(key)),
     share: (key, record) => void transcript.shared.set(key, record),

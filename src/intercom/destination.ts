@@ -55,7 +55,7 @@ export type WorkJob = {
 export type Desk = {
   patience: Patience;
   /** Makes the contact record durable, and records that belong to no person. */
-  save(record: string, shared?: { key: string; record: string }[]): Promise<void>;
+  save(record: string, shared: Step['shared']): Promise<void>;
   /** Makes the second that an event is about to be sent with durable, and the record with it. */
   choose(jobId: string, createdAtSeconds: number, record: string): Promise<void>;
   shared(key: string): Promise<string | null>;
@@ -145,7 +145,7 @@ function openDestination(options: DestinationOptions, attributes: KnownAttribute
         } catch (error) {
           if (error instanceof Withdrawn) break;
           if (error instanceof Interrupted || desk.patience.stop.aborted || desk.patience.abort.aborted) {
-            await desk.save(JSON.stringify(conversation.record)); // what the step has learned so far: a lead's id, say
+            await conversation.save(); // what the step has learned so far: a lead's id, say
             return;
           }
           settled = bug(task, error);

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type Attributes, unknownAttribute } from './attributes.ts';
 import { NotSent } from './client.ts';
-import { hasLeads } from './contact-record.ts';
+import { forgetValues, hasLeads } from './contact-record.ts';
 import { type Conversation, delivered, outcomeOf } from './conversation.ts';
 import type { Scalar } from './mapping.ts';
 import type { Outcome, Verdict } from './outcome.ts';
@@ -207,6 +207,7 @@ export function createIdentity(options: { attributes: Attributes; now?: () => nu
         ...goal.fields,
         ...(Object.keys(goal.attributes).length > 0 && { custom_attributes: goal.attributes }),
       };
+      await doubt(c, goal);
       const verdict = await c.call({ method, path, body });
       if (verdict.kind !== 'unknown_attribute' || !(verdict.name in goal.attributes)) return verdict;
       options.attributes.refused(verdict.name);
@@ -217,6 +218,18 @@ export function createIdentity(options: { attributes: Attributes; now?: () => nu
   }
 
   return { upsert };
+}
+
+/**
+ * What is about to be overwritten is known no longer, until Intercom has acknowledged the new value. Durable before the
+ * call: after an end that nobody knows (a timeout, a crash) the same event may never be sent again, or together with a
+ * later one that says the old value, which must not be left out as unchanged.
+ */
+async function doubt(c: Conversation, { fields, attributes }: Wanted): Promise<void> {
+  const record = forgetValues(c.record, { fields: Object.keys(fields), attributes: Object.keys(attributes) });
+  if (record === c.record) return;
+  c.record = record;
+  await c.save();
 }
 
 function acknowledge(
