@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import type { QuotaPool, QuotaShare } from './quota-pool.ts';
+import type { QuotaAsk, QuotaPool, QuotaShare } from './quota-pool.ts';
 import { createServerClock } from './server-clock.ts';
 
 /**
@@ -55,7 +55,7 @@ const chunkShare = 1 / 50;
 const smallestChunk = 8;
 /** Of what a process has sent in a window, in a grant beyond what waits; at most this is left unused. */
 const aheadShare = 1 / 20;
-/** After a grant that was empty, because others were faster. */
+/** After a grant of less than was wanted, more or less by chance: else those who were faster would always be so. */
 const askAgainMs = 250;
 const unreachableMs = 500;
 
@@ -186,15 +186,16 @@ export function createRateLimiter(options: {
     await setImmediate(); // those who come at once are asked for at once
     roll();
     const urgent = waiters[0]?.urgent ?? false;
-    const asked = window;
-    const share = await from.take({
-      window: asked,
+    const asked: QuotaAsk = {
+      window,
+      nowMs: Math.floor(now()),
       want: now() < pausedUntilMs ? 0 : wanted(urgent),
       upTo: allowance(urgent),
       counted,
       pausedUntilMs: Math.ceil(pausedUntilMs),
       limitedWindow,
-    });
+    };
+    const share = await from.take(asked);
     isAsking = false;
     roll();
     if (share) takeIn(share, asked);
@@ -209,11 +210,9 @@ export function createRateLimiter(options: {
     return owed + Math.min(Math.max(waiters.length, Math.floor(sent * aheadShare)), chunk);
   }
 
-  function takeIn(share: QuotaShare, asked: number): void {
-    if (share.window === window + 1) {
-      clock.reach(share.window * windowMs);
-      roll();
-    }
+  function takeIn(share: QuotaShare, asked: QuotaAsk): void {
+    clock.reach(share.nowMs);
+    roll();
     toldPauseMs = share.pausedUntilMs;
     if (toldPauseMs < now() + longestWaitMs) pausedUntilMs = Math.max(pausedUntilMs, toldPauseMs);
     if (share.limitedWindow <= window) limitedWindow = Math.max(limitedWindow, share.limitedWindow);
@@ -221,7 +220,7 @@ export function createRateLimiter(options: {
       used = Math.max(counted, share.used);
       granted += share.granted;
     }
-    if (share.granted === 0 && asked === window) askAtMs = now() + askAgainMs * (1 + Math.random());
+    if (share.granted < asked.want && asked.window === window) askAtMs = now() + askAgainMs * (0.5 + Math.random());
   }
 
   function giveBack(): void {
