@@ -12,6 +12,8 @@ export type QuotaPool = {
 
 export type QuotaAsk = {
   window: number;
+  /** Intercom's time, or a little less, as known here. */
+  nowMs: number;
   /** None: only to tell. */
   want: number;
   /** Not more than what leaves the calls of all, and of other apps, at this. */
@@ -27,6 +29,8 @@ export type QuotaAsk = {
 export type QuotaShare = {
   /** One later than was asked for: somebody knows that it has begun. */
   window: number;
+  /** Intercom's time as known best by any of them: whose clock is late would be so with each question, and get less. */
+  nowMs: number;
   granted: number;
   /** By all in that window, these included. */
   used: number;

@@ -188,6 +188,7 @@ export function createRateLimiter(options: {
     const urgent = waiters[0]?.urgent ?? false;
     const asked: QuotaAsk = {
       window,
+      nowMs: Math.floor(now()),
       want: now() < pausedUntilMs ? 0 : wanted(urgent),
       upTo: allowance(urgent),
       counted,
@@ -210,10 +211,8 @@ export function createRateLimiter(options: {
   }
 
   function takeIn(share: QuotaShare, asked: QuotaAsk): void {
-    if (share.window === window + 1) {
-      clock.reach(share.window * windowMs);
-      roll();
-    }
+    clock.reach(share.nowMs);
+    roll();
     toldPauseMs = share.pausedUntilMs;
     if (toldPauseMs < now() + longestWaitMs) pausedUntilMs = Math.max(pausedUntilMs, toldPauseMs);
     if (share.limitedWindow <= window) limitedWindow = Math.max(limitedWindow, share.limitedWindow);

@@ -7,8 +7,8 @@ export function openPostgresQuota(db: Pick<Database, 'query'>, installation: str
   return {
     take: (ask) =>
       ifReachable(async () => {
-        const { window, want, upTo, counted, pausedUntilMs, limitedWindow } = ask;
-        const values = [installation, window, counted, want, upTo, pausedUntilMs, limitedWindow];
+        const { window, want, upTo, counted, pausedUntilMs, limitedWindow, nowMs } = ask;
+        const values = [installation, window, counted, want, upTo, pausedUntilMs, limitedWindow, nowMs];
         for (;;) {
           const [share] = await db.query<QuotaShare>(takeCalls, values, answerMs);
           if (share) return share;
@@ -32,12 +32,15 @@ const answerMs = 2000;
 const isBehind = `"window" = $2::bigint + 1`;
 const taken = `GREATEST($3::bigint, CASE WHEN "window" = $2::bigint THEN used ELSE 0 END)`;
 const grant = `GREATEST(0, LEAST($4::bigint, $5::bigint - ${taken}))`;
+const databaseNow = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint`;
+const ahead = `$8::bigint - ${databaseNow}`;
 const takeCalls = `
 UPDATE quota SET
   "window" = CASE WHEN ${isBehind} THEN "window" ELSE $2::bigint END,
   used = CASE WHEN ${isBehind} THEN used ELSE ${taken} + ${grant} END,
   granted = CASE WHEN ${isBehind} THEN 0 ELSE ${grant} END,
+  ahead = CASE WHEN ${isBehind} OR "window" = $2::bigint THEN GREATEST(ahead, ${ahead}) ELSE ${ahead} END,
   paused_until = CASE WHEN "window" > $2::bigint + 1 THEN $6::bigint ELSE GREATEST(paused_until, $6::bigint) END,
   limited_window = CASE WHEN "window" > $2::bigint + 1 THEN $7::bigint ELSE GREATEST(limited_window, $7::bigint) END
 WHERE installation = $1
-RETURNING "window", used, granted, paused_until AS "pausedUntilMs", limited_window AS "limitedWindow"`;
+RETURNING "window", used, granted, ${databaseNow} + ahead AS "nowMs", paused_until AS "pausedUntilMs", limited_window AS "limitedWindow"`;

@@ -106,10 +106,11 @@ CREATE TABLE duty (
   name text PRIMARY KEY, holder uuid, held_until bigint NOT NULL DEFAULT 0, state text) WITH (fillfactor = 50);
 `,
   `
--- What the replicas have used of an installation's calls in a window of Intercom's clock: see src/replicas/quota.ts.
+-- What the replicas have used of an installation's calls in a window of Intercom's clock; granted: to who asked last;
+-- ahead: that clock, at the least, minus the database's.
 CREATE TABLE quota (
   installation text PRIMARY KEY, "window" bigint NOT NULL DEFAULT 0, used bigint NOT NULL DEFAULT 0,
-  granted bigint NOT NULL DEFAULT 0, paused_until bigint NOT NULL DEFAULT 0, limited_window bigint NOT NULL DEFAULT -1
+  granted bigint NOT NULL DEFAULT 0, ahead bigint NOT NULL DEFAULT 0, paused_until bigint NOT NULL DEFAULT 0, limited_window bigint NOT NULL DEFAULT -1
   ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0.01);
 
 -- Why an installation's delivery is held, and who asks whether it is well; target: a fingerprint of the token and the
