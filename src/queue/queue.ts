@@ -12,7 +12,10 @@
 export type Queue = {
   /** Keeps events, in this order, in one transaction together with everything else that arrives meanwhile. */
   enqueue(events: NewEvent[]): Promise<Receipt[]>;
-  /** What `enqueue` would make of these events, and of whom they are: keeps nothing, joins nobody. */
+  /**
+   * What `enqueue` would make of these events, and of whom they are: keeps nothing, joins nobody. Ids of new events are
+   * only examples.
+   */
   preview(events: NewEvent[]): Promise<Preview>;
   /** Due people that nobody holds, longest-waiting first; each with the head of its line. */
   lease(limits: LeaseLimits): Promise<Lease[]>;

@@ -1,7 +1,7 @@
 import type { Test } from 'tap';
 import { until } from '../service.ts';
 import { killMany } from './new-events.ts';
-import type { Attempt, Job, Lease, NewEvent, Queue, Retry } from '../../src/queue/queue.ts';
+import type { Attempt, Job, Lease, NewEvent, Queue, Receipt, Retry } from '../../src/queue/queue.ts';
 
 /** What every engine must keep of the queue's contract. `open` opens the same storage again after a close. */
 export type OpenEngine = (t: Test, options: { holdAnonymous: boolean }) => { open(): Promise<Queue> };
@@ -106,7 +106,8 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
     ]);
     t.strictSame(await queue.stats(), before);
     t.strictSame((await queue.preview([byEmail('a@x.test', '7')])).people, ['email:a@x.test'], 'nobody was joined');
-    t.strictSame(await queue.enqueue(coming), preview.receipts, 'and what was foretold comes true');
+    const told = (receipts: Receipt[]) => receipts.map((one) => (one.duplicate ? one : { ...one, id: '' }));
+    t.strictSame(told(await queue.enqueue(coming)), told(preview.receipts), 'and what was foretold comes true');
   });
 
   withQueue(

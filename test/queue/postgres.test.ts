@@ -1,5 +1,6 @@
 import t from 'tap';
 import { openPostgresQueue } from '../../src/queue/postgres/engine.ts';
+import { migrate } from '../../src/queue/postgres/migrate.ts';
 import { startPostgres } from '../postgres.ts';
 import { conformance } from './conformance.ts';
 
@@ -8,5 +9,10 @@ t.teardown(() => server.close());
 
 conformance(t, (_t, options) => {
   const url = server.newDatabase();
-  return { open: async () => openPostgresQueue({ url: await url, connections: 8, ...options }) };
+  return {
+    async open() {
+      await migrate(await url);
+      return openPostgresQueue({ url: await url, connections: 8, ...options });
+    },
+  };
 });

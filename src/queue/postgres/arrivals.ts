@@ -23,12 +23,15 @@ type Arrival = {
   filtered: string | null;
 };
 
+/** `people` is one per event; `queued` tells how many jobs each line has got. */
+export type Accepted = { receipts: Receipt[]; people: string[]; queued: Map<string, number> };
+
 /** Accepted events into the tables, within a transaction that shares the keys (advisory.ts). One receipt per event. */
 export async function acceptEvents(
   tx: Transaction,
   given: NewEvent[],
   options: { devices: boolean; slot: number },
-): Promise<{ receipts: Receipt[]; people: string[] }> {
+): Promise<Accepted> {
   const events = given.map(storableEvent);
   const seqs = await remember(tx, events);
   const fresh = events.flatMap((event, index) => (seqs[index]!.isFresh ? [{ index, event }] : []));
@@ -65,12 +68,13 @@ export async function acceptEvents(
   }
   await writeAliases(tx, aliases.changed());
   await insert(tx, arrivals);
-  await lengthen(tx, arrivals);
+  const queued = linesOf(arrivals);
+  await lengthen(tx, queued);
   if (touched.length > 0) await refreshDue(tx, touched);
   await rememberConsent(tx, arrivals);
   await count(tx, options.slot, deltasOf(arrivals));
   const receipts = await answer(tx, events, seqs, arrivals);
-  return { receipts, people: events.map((event) => current(keyOf(event))) };
+  return { receipts, people: events.map((event) => current(keyOf(event))), queued };
 }
 
 type Remembered = { seq: number; isFresh: boolean };
@@ -172,17 +176,19 @@ async function insert(tx: Transaction, arrivals: Arrival[]): Promise<void> {
   );
 }
 
-async function lengthen(tx: Transaction, arrivals: Arrival[]): Promise<void> {
-  const lines = Map.groupBy(
-    arrivals.filter(({ filtered }) => filtered === null),
-    ({ line }) => line,
-  );
+function linesOf(arrivals: Arrival[]): Map<string, number> {
+  const lines = new Map<string, number>();
+  for (const { line, filtered } of arrivals) if (filtered === null) lines.set(line, (lines.get(line) ?? 0) + 1);
+  return lines;
+}
+
+async function lengthen(tx: Transaction, lines: Map<string, number>): Promise<void> {
   if (lines.size === 0) return;
   await tx.query(
     `UPDATE lane SET queued = lane.queued + more.n,
        due_at = CASE WHEN state = 0 AND lane.queued = 0 THEN ${nowMs} ELSE due_at END
      FROM unnest($1::text[], $2::int[]) AS more (person, n) WHERE lane.person = more.person`,
-    [[...lines.keys()], [...lines.values()].map(({ length }) => length)],
+    [[...lines.keys()], [...lines.values()]],
   );
 }
 
@@ -205,7 +211,8 @@ async function rememberConsent(tx: Transaction, arrivals: Arrival[]): Promise<vo
     if (!known || statement.atMs >= known.atMs) into.set(line, statement);
   }
   const newer = 'SET at = s.at, functional = s.functional, marketing = s.marketing';
-  const given = 'unnest($1::text[], $2::bigint[], $3::boolean[], $4::boolean[]) AS s (person, at, functional, marketing)';
+  const given =
+    'unnest($1::text[], $2::bigint[], $3::boolean[], $4::boolean[]) AS s (person, at, functional, marketing)';
   if (granted.size > 0) {
     await tx.query(
       `UPDATE consent ${newer} FROM ${given} WHERE consent.person = s.person AND s.at >= consent.at`,
@@ -284,4 +291,3 @@ function uuidOf(bytes: Buffer): string {
   const hex = bytes.toString('hex');
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
-

@@ -71,7 +71,11 @@ export async function claim(
       token,
     };
     const attempts = new Map(own.map(({ seq, attempts: n }) => [seq, n]));
-    return { since, first: own[0]?.seq ?? 0, claim: { lease, person, sources: joined.map((one) => one.source), attempts } };
+    return {
+      since,
+      first: own[0]?.seq ?? 0,
+      claim: { lease, person, sources: joined.map((one) => one.source), attempts },
+    };
   });
   return claims.sort((a, b) => a.since - b.since || a.first - b.first).map((one) => one.claim);
 }
@@ -92,7 +96,11 @@ function ready(jobs: JobRow[]): JobRow[] {
   return waiting < 0 ? jobs : jobs.slice(0, waiting);
 }
 
-type About = { record: string | null; consent: NewestConsent | null; joined: { source: string; record: string | null }[] };
+type About = {
+  record: string | null;
+  consent: NewestConsent | null;
+  joined: { source: string; record: string | null }[];
+};
 
 async function readPeople(db: Database, people: string[]): Promise<Map<string, About>> {
   const rows = await db.query<PersonRow>(

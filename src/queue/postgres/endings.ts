@@ -113,8 +113,7 @@ async function keepRecords(tx: Transaction, settlements: Standing[]): Promise<vo
     for (const { key, record } of progress.shared ?? []) records.set(`${installation}/${key}`, record);
     if (progress.record === undefined) continue;
     records.set(lane.record ?? lane.person, progress.record);
-    if (lane.state === laneState.leased)
-      replaced.push(...sources.map((source) => ({ person: lane.person, source })));
+    if (lane.state === laneState.leased) replaced.push(...sources.map((source) => ({ person: lane.person, source })));
   }
   if (records.size > 0) {
     const sorted = [...records].sort(([a], [b]) => (a < b ? -1 : 1));

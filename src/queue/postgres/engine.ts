@@ -10,11 +10,11 @@ import { createHistory, type Retention } from './history.ts';
 import { createInstallations } from './installations.ts';
 import { laneState, nowMs } from './lanes.ts';
 import { createLeases } from './leases.ts';
-import { migrate } from './migrate.ts';
 import { createSearch } from './search.ts';
 import { createStats } from './stats.ts';
 import { totals } from './totals.ts';
 import { createSharedTurns } from './turns.ts';
+import { own } from './whose.ts';
 import { createViewer } from './viewer.ts';
 
 /** The engine that any number of replicas share; docs/decisions/0010-postgres.md tells how. */
@@ -46,14 +46,9 @@ const lookMs = 500;
 const tidyMs = 1000;
 const slots = 32;
 
+/** On a database whose schema is up to date (migrate.ts). */
 export async function openPostgresQueue(options: PostgresOptions): Promise<Queue> {
   const db = openDatabase(options.url, { connections: options.connections });
-  try {
-    await migrate(db);
-  } catch (error) {
-    await db.close();
-    throw error;
-  }
   const devices = options.holdAnonymous ?? false;
   const slot = randomInt(slots) * 4;
   let wake = (_installation: string | null): void => {};
@@ -70,13 +65,10 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
     limitMs: enqueueMs,
     async run(batches) {
       const { receipts } = await guarded(() =>
-        db.transaction(
-          async (tx) => {
-            await tx.query(shareKeys);
-            return acceptEvents(tx, batches.flat(), { devices, slot });
-          },
-          enqueueMs,
-        ),
+        db.transaction(async (tx) => {
+          await tx.query(shareKeys);
+          return acceptEvents(tx, batches.flat(), { devices, slot });
+        }, enqueueMs),
       );
       let from = 0;
       const each = batches.map(({ length }) => receipts.slice(from, (from += length)));
@@ -92,7 +84,8 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
     limitMs: settleMs,
     ...(options.leaseMs !== undefined && { leaseMs: options.leaseMs }),
     onReleased: (people) => {
-      for (const installation of new Set(people.map((person) => person.slice(0, person.indexOf('/'))))) wake(installation);
+      for (const installation of new Set(people.map((person) => person.slice(0, person.indexOf('/')))))
+        wake(installation);
     },
   });
   const turns = createSharedTurns(db);
@@ -145,7 +138,10 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
 
   async function probe(): Promise<void> {
     await db.transaction(
-      (tx) => tx.query("INSERT INTO total AS t VALUES ('probe', $1, 0) ON CONFLICT (name, slot) DO UPDATE SET n = t.n", [slot + 3]),
+      (tx) =>
+        tx.query("INSERT INTO total AS t VALUES ('probe', $1, 0) ON CONFLICT (name, slot) DO UPDATE SET n = t.n", [
+          slot + 3,
+        ]),
       enqueueMs,
     );
   }
@@ -158,7 +154,7 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
 
   async function shutDown(): Promise<void> {
     await Promise.all(rounds.map((round) => round.stop()));
-    await arrivals.idle();
+    await arrivals.flushed();
     await leases.close().catch(() => {}); // they run out by themselves
     await db.close();
   }
@@ -182,9 +178,14 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
     preview: (events) =>
       db.transaction(async (tx) => {
         await tx.query(shareKeys);
-        const { receipts, people } = await acceptEvents(tx, events, { devices, slot: slot + 3 });
-        const views = await viewer.views(tx, [...new Set(people)]);
-        throw new Rollback({ receipts, people: people.map((person) => person.slice(person.indexOf('/') + 1)), views });
+        const { receipts, people, queued } = await acceptEvents(tx, events, { devices, slot: slot + 3 });
+        const persons = [...new Set(people)];
+        const views = await viewer.views(tx, persons);
+        throw new Rollback({
+          receipts,
+          people: people.map(own),
+          views: views.map((view, index) => ({ ...view, queued: view.queued - (queued.get(persons[index]!) ?? 0) })),
+        });
       }),
     lease(limits) {
       leasing.add(limits.installation);
@@ -198,7 +199,10 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
       if (n > 0) wake(null);
       return n;
     },
-    erase: (installation, key) => guarded(() => erasures.erase(installation, key)),
+    async erase(installation, key) {
+      await arrivals.flushed(); // what was handed over before is erased with the rest
+      return guarded(() => erasures.erase(installation, key));
+    },
     erasure: (id) => erasures.erasure(id),
     person: (installation, key) => viewer.person(installation, key),
     onDue(listener) {

@@ -77,10 +77,9 @@ export async function endErasures(tx: Transaction): Promise<void> {
 /** The contact records that an erasure needs to find its person. */
 export async function forgetRecords(tx: Transaction, { seq, keys }: { seq: number; keys: string[] }): Promise<void> {
   const name = erasurePerson(installationOf(keys[0] ?? ''), seq);
-  await tx.query(
-    'DELETE FROM contact WHERE person = $1 OR person IN (SELECT source FROM joined WHERE person = $1)',
-    [name],
-  );
+  await tx.query('DELETE FROM contact WHERE person = $1 OR person IN (SELECT source FROM joined WHERE person = $1)', [
+    name,
+  ]);
   await tx.query('DELETE FROM joined WHERE person = $1', [name]);
 }
 

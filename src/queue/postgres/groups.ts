@@ -7,8 +7,8 @@ import { QueueUnavailable } from '../queue.ts';
 export type Groups<Op, Value> = {
   /** Rejects with `QueueUnavailable` when it was not written down in time; it may have been all the same. */
   add(op: Op, weight: number): Promise<Value>;
-  /** Resolves when nothing is under way. */
-  idle(): Promise<void>;
+  /** Resolves when all that was added until now has ended. */
+  flushed(): Promise<void>;
 };
 
 type Waiting<Op, Value> = {
@@ -27,11 +27,14 @@ export function createGroups<Op, Value>(options: {
   limitMs: number;
 }): Groups<Op, Value> {
   let waiting: Waiting<Op, Value>[] = [];
-  let running: Promise<void> | undefined;
+  let running = false;
+  let last: Promise<unknown> = Promise.resolve();
 
   async function work(): Promise<void> {
+    running = true;
     await new Promise(setImmediate);
     for (let group = next(); group.length > 0; group = next()) await runGroup(group);
+    running = false;
   }
 
   function next(): Waiting<Op, Value>[] {
@@ -80,13 +83,12 @@ export function createGroups<Op, Value>(options: {
         },
       };
       waiting.push(one);
-      running ??= work().finally(() => {
-        running = undefined;
-      });
+      last = promise;
+      if (!running) void work();
       return promise;
     },
-    async idle() {
-      while (running) await running;
+    async flushed() {
+      await last.catch(() => {});
     },
   };
 }

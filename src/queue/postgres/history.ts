@@ -18,15 +18,7 @@ export type History = {
   tidy(): Promise<boolean>;
 };
 
-export function createHistory({
-  db,
-  slot,
-  retention,
-}: {
-  db: Database;
-  slot: number;
-  retention: Retention;
-}): History {
+export function createHistory({ db, slot, retention }: { db: Database; slot: number; retention: Retention }): History {
   return {
     redrive: (ids) => db.transaction((tx) => redrive(tx, seqsOf(ids), slot)),
     tidy: createRetention({ db, slot, retention }),

@@ -35,9 +35,7 @@ type Held = {
   untilMs: number;
 };
 
-type Write =
-  | { kind: 'settle'; settlement: Settlement }
-  | { kind: 'release'; ending: Ending };
+type Write = { kind: 'settle'; settlement: Settlement } | { kind: 'release'; ending: Ending };
 
 export function createLeases(options: {
   db: Database;
@@ -71,7 +69,12 @@ export function createLeases(options: {
   async function lease(limits: LeaseLimits): Promise<Lease[]> {
     const untilMs = performance.now() + durationMs - safetyMs;
     const claims = await claim(db, limits, { holder, leaseMs: durationMs });
-    for (const { lease: { token }, person, sources, attempts } of claims)
+    for (const {
+      lease: { token },
+      person,
+      sources,
+      attempts,
+    } of claims)
       held.set(token, { person, sources, left: attempts, untilMs });
     if (held.size > 0) renewTimer ??= setTimeout(() => void renew(), renewMs);
     const empty = claims.filter(({ lease: { jobs } }) => jobs.length === 0);
@@ -117,7 +120,10 @@ export function createLeases(options: {
     const questions = asked;
     asked = [];
     try {
-      const found = await readStandings(db, questions.map(({ token }) => token));
+      const found = await readStandings(
+        db,
+        questions.map(({ token }) => token),
+      );
       for (const { token, resolve } of questions) resolve((isOurs(token) && found.get(token)) || null);
     } catch {
       for (const { resolve } of questions) resolve(null); // who can't ask doesn't send
@@ -157,7 +163,7 @@ export function createLeases(options: {
       return over.length === takeOverAtMost;
     },
     async close() {
-      await writes.idle();
+      await writes.flushed();
       clearTimeout(renewTimer);
       const tokens = [...held.keys()];
       held.clear();

@@ -4,7 +4,6 @@ import { idOf, seqOf } from '../event-id.ts';
 import { conditions, createParams, deadBetween, eventsBetween } from './conditions.ts';
 import { storable } from './storable.ts';
 
-
 /** A statement looks at so many rows at most, so that each ends in time however little there is to be found. */
 const rowsALook = 50_000;
 const textsALook = 5000;
@@ -21,7 +20,7 @@ const summary = `event.seq, coalesce(settled.status, 'queued') AS status, ${stat
   event.message_id AS "messageId", event.type, event.name, event.user_id AS "userId", event.email,
   event.anonymous_id AS "anonymousId", event.received_at AS "receivedAtMs", event.at AS "atMs", settled.at AS "settledAtMs",
   coalesce(settled.attempts, job.attempts, 0) AS attempts, nullif(job.due_at, 0) AS "dueAtMs"`;
-const events = 'event LEFT JOIN settled ON settled.seq = event.seq LEFT JOIN job ON job.seq = event.seq';
+const withOutcome = 'event LEFT JOIN settled ON settled.seq = event.seq LEFT JOIN job ON job.seq = event.seq';
 
 type Look = { events: EventSummary[]; below: number };
 type WithSeq<T> = Omit<T, 'id'> & { seq: number };
@@ -73,7 +72,7 @@ export function createSearch(db: Database): Search {
     const seqs = seqsOf([id]);
     const [row] = await db.query<WithSeq<Omit<EventDetail, 'history'>>>(
       `SELECT ${summary}, payload, decision, coalesce(settled.created_at, job.created_at) AS "createdAtSeconds"
-       FROM ${events} WHERE event.seq = ANY($1)`,
+       FROM ${withOutcome} WHERE event.seq = ANY($1)`,
       [seqs],
     );
     if (!row) return null;
@@ -87,7 +86,7 @@ export function createSearch(db: Database): Search {
 
   async function summaries(ids: string[], wanted?: string): Promise<EventSummary[]> {
     const rows = await db.query<WithSeq<EventSummary>>(
-      `SELECT ${summary} FROM ${events} WHERE event.seq = ANY($1) AND ($2::text IS NULL OR strpos(payload, $2) > 0)`,
+      `SELECT ${summary} FROM ${withOutcome} WHERE event.seq = ANY($1) AND ($2::text IS NULL OR strpos(payload, $2) > 0)`,
       [seqsOf(ids), wanted === undefined ? null : storable(wanted)],
     );
     const known = new Map(rows.map(withId).map((row) => [row.id, row]));
@@ -96,7 +95,7 @@ export function createSearch(db: Database): Search {
 
   async function states(ids: string[]): Promise<Map<string, EventState>> {
     const rows = await db.query<WithSeq<EventState>>(
-      `SELECT event.seq, coalesce(settled.status, 'queued') AS status, ${state} FROM ${events} WHERE event.seq = ANY($1)`,
+      `SELECT event.seq, coalesce(settled.status, 'queued') AS status, ${state} FROM ${withOutcome} WHERE event.seq = ANY($1)`,
       [seqsOf(ids)],
     );
     const known = new Map(rows.map(withId).map((row) => [row.id, row]));

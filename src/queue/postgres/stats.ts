@@ -48,8 +48,7 @@ export function createStats(db: Database): (installation?: string) => Promise<Qu
     const all = await totals(db);
     const of = (name: string): number => all.get(name) ?? 0;
     const [accepted, delivered, filtered, dead] = [of('accepted'), of('delivered'), of('filtered'), of('dead')];
-    const queued =
-      installation === undefined ? accepted - delivered - filtered - dead : of(queuedIn(installation));
+    const queued = installation === undefined ? accepted - delivered - filtered - dead : of(queuedIn(installation));
     return { accepted, delivered, filtered, dead, queued, ...(await countsOf(installation ?? null, queued)) };
   };
 }
