@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import { Client } from 'pg';
 import t, { type Test } from 'tap';
 import { move } from '../../src/queue/move/move.ts';
 import { openPostgresQueue } from '../../src/queue/postgres/engine.ts';
+import { migrate } from '../../src/queue/postgres/migrate.ts';
 import type { NewEvent, Queue } from '../../src/queue/queue.ts';
 import { openSqliteQueue } from '../../src/queue/sqlite/engine.ts';
 import { startPostgres } from '../postgres.ts';
@@ -193,6 +195,7 @@ t.test('a file in use, a target that is not empty, and a target in use are refus
   await t.rejects(move({ from: path, to: url }), /in use by another process/);
   await source.close();
   await t.rejects(move({ from: `${path}.not`, to: url }), /does not exist/);
+  await migrate(url);
   const replica = await openPostgresQueue({ url, connections: 2 });
   await t.rejects(move({ from: path, to: url }), /replicas are connected.*stop them first/);
   await replica.enqueue([of({ userId: 'u' }, 'm')]);
@@ -232,4 +235,28 @@ t.test('a row that arrives as another than it left is noticed, and nothing is mo
   );
   await t.rejects(move({ from: path, to: url }), /event does not have in PostgreSQL what it has in the file/);
   t.match(await rows(url, 'SELECT count(*) AS n FROM event'), [{ n: '0' }]);
+});
+
+t.test('the command moves, prints what it moved, and says what is to be set; it tells no password', async (t) => {
+  const { path } = await fill(t);
+  const url = (await server.newDatabase()).replace('postgres@', 'postgres:a-secret@');
+  const run = (args: string[], DATABASE_URL: string) => {
+    const env = { PATH: process.env.PATH, DATABASE_URL };
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['src/migrate.ts', ...args], {
+      env,
+      encoding: 'utf8',
+    });
+    return { status, output: stdout + stderr };
+  };
+  t.match(run([], url), { status: 0, output: /is at version \d+ of the schema now/ });
+  t.match(run([], url), { status: 0, output: /is up to date/ });
+  const moved = run(['--from', `file:${path}`], url);
+  t.match(moved, { status: 0, output: /event +12 +[0-9a-f]+\n[^]*\d+ rows in .*checksums are the same/ });
+  t.match(moved.output, /ENCRYPTION_KEY: the same as until now/);
+  const again = run(['--from', `file:${path}`, '--to', url], '');
+  t.match(again, { status: 1, output: /target is not empty/ });
+  t.match(run([], `file:${path}`), { status: 1, output: /names no PostgreSQL database/ });
+  t.match(run(['--form', 'x'], url), { status: 1, output: /--form[^]*--from file:/ });
+  t.match(run([], ''), { status: 1, output: /DATABASE_URL must be file:/ });
+  t.notMatch(moved.output + again.output, /a-secret/);
 });
