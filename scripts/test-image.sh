@@ -215,6 +215,10 @@ examined=$("$engine" run --rm --network "container:$name-intercom" "${locked[@]}
 [[ $examined == *'accepted by the workspace'* ]] || fail "the doctor did not examine the workspace: $examined"
 passed 'doctor examines the service while it runs'
 
+told=$("$engine" run --rm --network none "${locked[@]}" "$image" migrate 2>&1) && fail 'migrate accepts an embedded database'
+[[ $told == *'names no PostgreSQL database'* ]] || fail "migrate does not say what it needs: $told"
+passed 'migrate says which database it is for'
+
 started=$SECONDS
 "$engine" stop --time 12 "$name-service" >/dev/null
 code=$("$engine" inspect --format '{{.State.ExitCode}}' "$name-service")
