@@ -72,6 +72,8 @@ export type Step = {
   outcome: Outcome;
   exchange: Exchange;
   calls: number;
+  /** Unix ms. */
+  startedAtMs: number;
   ms: number;
   record: string;
   shared: { key: string; record: string }[];
@@ -165,6 +167,7 @@ function openDestination(options: DestinationOptions, attributes: KnownAttribute
           outcome,
           exchange,
           calls: exchange.calls.length,
+          startedAtMs: conversation.unixMs(startedAt),
           ms: performance.now() - startedAt,
           record: JSON.stringify(conversation.record),
           shared: [...shared].map(([key, record]) => ({ key, record })),
