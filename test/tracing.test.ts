@@ -76,7 +76,7 @@ async function startTraced(t: Test, env: Record<string, string>) {
   const service = await startProcess(t, {
     INTERCOM_API_URL: simulator.url,
     DATABASE_URL: `file:${join(temporaryFolder(t), 'queue.db')}`,
-    INGEST_WAIT_MS: '5000',
+    INGEST_WAIT_MS: '30000',
     OTEL_BSP_SCHEDULE_DELAY: '50',
     ...env,
   });
