@@ -286,12 +286,12 @@ t.test('the webhook gets a text that chats show, and the same as fields', async 
 
 t.test('a receiver that fails is tried again a few times, in order; a redirect or a refusal is not', async (t) => {
   const results: string[] = [];
-  const send = async (statuses: number[], timeoutMs = 5000) => {
+  const send = async (statuses: number[]) => {
     const receiver = await startReceiver(t, statuses);
     const webhook = createWebhook({
       url: receiver.url,
       retryAfterMs: [1, 1, 1],
-      timeoutMs,
+      timeoutMs: 60_000,
       onResult: (result) => results.push(result.ok ? 'ok' : result.reason),
     });
     webhook.send(notice);
@@ -309,7 +309,19 @@ t.test('a receiver that fails is tried again a few times, in order; a redirect o
   t.same(redirecting.told, ['it answers 302, a redirect, which is not followed', 'ok']);
   t.equal(redirecting.receiver.requests(), 2);
   t.same((await send([404])).told, ['it answers 404', 'ok']);
-  t.same((await send([0, 0, 0, 0], 20)).told, ['it does not answer in time', 'ok']);
+});
+
+t.test('a receiver that does not answer is given up after a while', async (t) => {
+  const { url, requests } = await startReceiver(t, Array<number>(9).fill(0));
+  const results: string[] = [];
+  const onResult = (result: { ok: true } | { ok: false; reason: string }) =>
+    results.push(result.ok ? 'ok' : result.reason);
+  const webhook = createWebhook({ url, retryAfterMs: [1], timeoutMs: 100, onResult });
+  webhook.send(notice);
+  await until('it has ended', () => results.length === 1);
+  t.same(results, ['it does not answer in time']);
+  t.ok(requests() <= 2, 'and asked no oftener than it should be');
+  await webhook.close(0);
 });
 
 t.test('a webhook that is down holds nobody up at the end, and its address stands in no log line', async (t) => {
@@ -330,9 +342,8 @@ t.test('a webhook that is down holds nobody up at the end, and its address stand
   alerts.start();
   await until('the cause is logged', () => lines.length > 0);
   t.match(JSON.parse(lines[0]!), { alert: 'store', msg: 'alert.firing', message: /the disk is full/ });
-  const startedAt = performance.now();
   await alerts.stop();
-  t.ok(performance.now() - startedAt < 3000);
+  t.same(outcomes, [], 'the end came before that of the attempts, of which the last is more than half a minute away');
   t.notMatch(lines.join(''), 'secret-part');
 });
 
@@ -343,7 +354,12 @@ t.test('a bad token reaches the webhook, the log and the metrics, while events g
     env: { ALERT_WEBHOOK_URL: receiver.url },
   });
   t.equal(
-    (await post({ type: 'track', event: 'A', userId: 'jane', traits: { email: 'jane@example.com' } })).status,
+    (
+      await post(
+        { type: 'track', event: 'A', userId: 'jane', traits: { email: 'jane@example.com' } },
+        { prefer: 'respond-async' },
+      )
+    ).status,
     202,
   );
   const body = await until('the webhook was called', () => receiver.bodies[0]);

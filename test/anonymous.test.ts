@@ -4,6 +4,8 @@ import { openSqliteQueue } from '../src/queue/sqlite/engine.ts';
 import { startService, temporaryFolder, until, writes } from './service.ts';
 
 const hold = { ANONYMOUS_EVENTS: 'hold' };
+/** What waits for a login is not settled soon: an answer would wait for it in vain. */
+const atOnce = { prefer: 'respond-async' };
 const page = (name: string, hour: number, more: object = {}) => ({
   type: 'page',
   name,
@@ -16,7 +18,7 @@ const page = (name: string, hour: number, more: object = {}) => ({
 t.test('the pages before the login appear on the timeline after it, in order, with their own times', async (t) => {
   const { post, simulator } = await startService(t, { env: hold });
   for (const [n, name] of ['A', 'B', 'C'].entries()) {
-    const { status, body } = await post(page(name, 10 + n));
+    const { status, body } = await post(page(name, 10 + n), atOnce);
     t.equal(status, 202);
     t.match(body.events[0], { status: 'queued' });
   }
@@ -44,7 +46,7 @@ t.test('the pages before the login appear on the timeline after it, in order, wi
 
 t.test('a track that carries both ids ties the visitor too; an email does as well', async (t) => {
   const { post, simulator } = await startService(t, { env: hold });
-  await post(page('A', 10));
+  await post(page('A', 10), atOnce);
   await post({
     type: 'track',
     event: 'Bought',
@@ -53,7 +55,7 @@ t.test('a track that carries both ids ties the visitor too; an email does as wel
     timestamp: '2026-02-25T11:00:00Z',
   });
   await until('both arrived', () => simulator.timeline('u-1').length === 2);
-  await post(page('B', 10, { anonymousId: 'visitor-2' }));
+  await post(page('B', 10, { anonymousId: 'visitor-2' }), atOnce);
   await post({ type: 'track', event: 'Asked', anonymousId: 'visitor-2', traits: { email: 'lead@example.com' } });
   const lead = await until('the lead exists', () => simulator.contacts().find(({ role }) => role === 'lead'));
   await until('both of the lead arrived', () => simulator.timeline(lead.id).length === 2);
@@ -66,7 +68,7 @@ t.test('a track that carries both ids ties the visitor too; an email does as wel
 t.test('each held event keeps its own consent, and the newest of the person is asked again', async (t) => {
   const { post, simulator } = await startService(t, { env: hold });
   const consent = (functional: boolean) => ({ context: { consent: { functional } } });
-  await post(page('granted', 10, consent(true)));
+  await post(page('granted', 10, consent(true)), atOnce);
   t.match((await post(page('refused', 11, consent(false)))).body.events[0], { status: 'filtered' });
   await post({
     type: 'identify',
@@ -82,12 +84,12 @@ t.test('each held event keeps its own consent, and the newest of the person is a
 t.test('a visitor who never logs in is filtered once the time is over, also after a restart', async (t) => {
   const databasePath = join(temporaryFolder(t), 'queue.db');
   const first = await startService(t, { env: hold, databasePath });
-  await first.post(page('A', 10));
+  await first.post(page('A', 10), atOnce);
   await first.stop();
   const { post } = await startService(t, { env: { ...hold, ANONYMOUS_HOLD_HOURS: '0.0001' }, databasePath });
   await until(
     'it was given up',
-    async () => (await post(page('A', 10))).body.events[0]?.original?.status === 'filtered',
+    async () => (await post(page('A', 10), atOnce)).body.events[0]?.original?.status === 'filtered',
   );
   t.match((await post(page('A', 10))).body.events[0], { original: { reason: 'never_identified' } });
 });

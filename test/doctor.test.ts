@@ -11,7 +11,8 @@ import { checkAdminToken, checkSenders } from '../src/doctor/doors.ts';
 import { checkNetwork } from '../src/doctor/network.ts';
 import { checkWorkspace } from '../src/doctor/workspace.ts';
 import { type Fault, type SimulatorOptions, startSimulator } from '../src/simulator/simulator.ts';
-import { startService, temporaryFolder, token } from './service.ts';
+import { inherited } from './process.ts';
+import { startService, temporaryFolder, token, until } from './service.ts';
 
 const Report = z.object({
   ok: z.boolean(),
@@ -27,7 +28,7 @@ const Report = z.object({
 
 async function run(env: Record<string, string>, args: string[] = []) {
   const child = spawn(process.execPath, ['src/doctor.ts', ...args], {
-    env: { PATH: process.env.PATH, ...env },
+    env: { ...inherited(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
@@ -55,6 +56,14 @@ async function examine(env: Record<string, string>) {
   };
 }
 
+/** What the doctor finds when nobody else keeps the disk busy: it rightly tells of a sync that takes long. */
+async function atRest<T extends { output: string }>(look: () => Promise<T>): Promise<T> {
+  return until('the disk is at rest', async () => {
+    const found = await look();
+    return found.output.includes('use a faster disk') ? null : found;
+  });
+}
+
 async function workspace(t: Test, options: SimulatorOptions = {}) {
   const simulator = await startSimulator({ tokens: [token], ...options });
   t.teardown(() => simulator.close());
@@ -70,7 +79,7 @@ async function workspace(t: Test, options: SimulatorOptions = {}) {
 
 t.test('where all is well it says so, line by line, reads only, and leaves nothing behind', async (t) => {
   const { simulator, folder, env } = await workspace(t);
-  const { code, output } = await run(env);
+  const { code, output } = await atRest(async () => run(env));
   t.equal(code, 0, output);
   t.match(output, /All is well\.\n$/);
   for (const name of ['node', 'settings', 'disk', 'database', 'senders', 'admin token', 'network', 'token', 'region'])
@@ -88,12 +97,14 @@ t.test('where all is well it says so, line by line, reads only, and leaves nothi
 t.test('beside a running service it reads the same database, and neither disturbs the other', async (t) => {
   const { post, simulator, databasePath, app } = await startService(t);
   await post({ type: 'identify', userId: 'u', traits: { plan: 'gold', email: 'u@example.com' } });
-  const { code, of, warned } = await examine({
-    INTERCOM_ACCESS_TOKEN: token,
-    INTERCOM_REGION: 'us',
-    INTERCOM_API_URL: simulator.url,
-    DATABASE_URL: `file:${databasePath}`,
-  });
+  const { code, of, warned } = await atRest(() =>
+    examine({
+      INTERCOM_ACCESS_TOKEN: token,
+      INTERCOM_REGION: 'us',
+      INTERCOM_API_URL: simulator.url,
+      DATABASE_URL: `file:${databasePath}`,
+    }),
+  );
   t.equal(code, 0);
   t.match(of('database'), /^ok.*sound, events queued: 0, dead letters: 0/);
   t.match(of('attributes'), /^warn.*the workspace lacks plan \(people\).*CREATE_ATTRIBUTES/);
@@ -174,12 +185,12 @@ t.test('a clock that is wrong is told with how much', async (t) => {
     (await ask(t, { simulator: { now: () => Date.now() + minutes * 60_000 } })).find(({ name }) => name === 'clock');
   t.match(await clock(-1), {
     status: 'warn',
-    message: /(59|60|61) s ahead of Intercom's/,
+    message: /(5[5-9]|6[0-5]) s ahead of Intercom's/,
     remedy: /synchronise the clock/,
   });
   t.match(await clock(10), {
     status: 'fail',
-    message: /(599|600|601) s behind Intercom's: signed webhooks are refused/,
+    message: /(59[5-9]|60[0-5]) s behind Intercom's: signed webhooks are refused/,
   });
 });
 

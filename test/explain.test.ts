@@ -50,6 +50,15 @@ function isSaid(said: Said[], shown: Said[]): boolean {
   );
 }
 
+/** The same of people and companies, and in messages, that no other row has: one service does for all of them. */
+function ofRow(n: number, body: object): object {
+  const text = JSON.stringify(body)
+    .replaceAll(/"(u|g)-(\d)"/g, `"row-${n}-$1-$2"`)
+    .replaceAll(/"(\w+)@example/g, `"row-${n}-$1@example`)
+    .replaceAll(/"messageId":"/g, `"messageId":"row-${n}-`);
+  return z.union([z.array(z.unknown()), z.looseObject({})]).parse(JSON.parse(text));
+}
+
 /** Explains, then sends, and compares: explaining must say nothing to Intercom and keep nothing. */
 async function compare(t: Test, service: Service, given: object, answers: 'usual' | 'other' = 'usual') {
   const { simulator } = service;
@@ -59,7 +68,7 @@ async function compare(t: Test, service: Service, given: object, answers: 'usual
   const before = { calls: simulator.count(), ledger: await ledger(service) };
   const events = await explain(service, body);
   t.strictSame({ calls: simulator.count(), ledger: await ledger(service) }, before, 'nothing sent, nothing kept');
-  const sent = await service.post(body, { prefer: 'wait=30' });
+  const sent = await service.post(body, { prefer: 'wait=60' });
   const said = simulator.calls
     .slice(before.calls)
     .map(({ method, path, requestBody = null }) => ({ method, path, body: requestBody }));
@@ -163,11 +172,11 @@ t.test('what is explained is what is then sent', async (t) => {
       calls: 2,
     },
   ];
-  for (const { title, first = [], body, answers, calls, reasons } of rows) {
+  const service = await start(t);
+  for (const [n, { title, first = [], body, answers, calls, reasons }] of rows.entries()) {
     await t.test(title, async (t) => {
-      const service = await start(t);
-      for (const event of first) await service.post(event);
-      const { events, sent, said } = await compare(t, service, body, answers);
+      for (const event of first) await service.post(ofRow(n, event), { prefer: 'wait=60' });
+      const { events, sent, said } = await compare(t, service, ofRow(n, body), answers);
       t.equal(said.length, calls);
       t.strictSame([...new Set(events.map(({ status }) => status))], ['would_send']);
       t.strictSame(
@@ -320,7 +329,7 @@ t.test(
         warnings: [{ code: 'held_until_login' }],
       },
     ]);
-    await service.post(visit);
+    await service.post(visit, { prefer: 'respond-async' });
     service.simulator.setTokens([]);
     await service.post({ ...track, userId: 'other' });
     await until('the delivery is held', async () => (await service.get('/readyz')).text.includes('token_invalid'));
@@ -357,7 +366,7 @@ t.test('a lead that may just have been created is waited for, and then searched'
       { path: '/contacts' },
       { path: '/events' },
     ],
-    warnings: [{ code: 'waits_lead_unconfirmed', message: /^sent in 1[78]\d s/ }, { code: 'queued_before' }],
+    warnings: [{ code: 'waits_lead_unconfirmed', message: /^sent in 1\d\d s/ }, { code: 'queued_before' }],
   });
 });
 

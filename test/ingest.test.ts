@@ -334,12 +334,13 @@ function nested(depth: number): object {
 
 t.test('a sender that keeps its connection does not keep the service from ending', async (t) => {
   const { url, stop, simulator } = await startService(t);
-  simulator.inject({ kind: 'slow', endpoint: 'POST /contacts', ms: 300, times: 1 });
+  const delivered = Promise.withResolvers<void>();
+  simulator.inject({ kind: 'slow', endpoint: 'POST /contacts', ms: 0, until: delivered.promise });
   const agent = new Agent({ keepAliveTimeout: 120_000 });
   t.teardown(() => agent.close());
   const answer = request(`${url}/ingest`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', prefer: 'wait=20' },
+    headers: { 'content-type': 'application/json', prefer: 'wait=60' },
     body: JSON.stringify(track),
     dispatcher: agent,
   });
@@ -349,5 +350,6 @@ t.test('a sender that keeps its connection does not keep the service from ending
   const { statusCode, body } = await answer;
   await body.dump();
   t.equal(statusCode, 202, 'who waits for the delivery is answered');
+  delivered.resolve();
   await until('the service has ended', () => hasEnded);
 });

@@ -15,7 +15,7 @@ export type ServiceProcess = {
 
 export async function startProcess(t: Test, env: Record<string, string>): Promise<ServiceProcess> {
   const child = spawn(process.execPath, ['src/server.ts'], {
-    env: { PATH: process.env.PATH, INTERCOM_ACCESS_TOKEN: token, INTERCOM_REGION: 'us', PORT: '0', ...env },
+    env: { ...inherited(), INTERCOM_ACCESS_TOKEN: token, INTERCOM_REGION: 'us', PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
@@ -37,6 +37,11 @@ export async function startProcess(t: Test, env: Record<string, string>): Promis
       return code ?? by;
     },
   };
+}
+
+/** What a process of this test needs of its own one. */
+export function inherited(): Record<string, string | undefined> {
+  return { PATH: process.env.PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE };
 }
 
 /** The answer to a post, or undefined where the process died before it answered. */

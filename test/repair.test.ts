@@ -56,7 +56,7 @@ t.test('two first members of a company at once: one create may fail, and both en
 t.test('the 121st event name is dead as event_name_quota; names that exist go on', async (t) => {
   const service = await startService(t);
   const names = Array.from({ length: 120 }, (_, n) => track('u', `Name ${n}`));
-  await service.post(names, { prefer: 'wait=20' });
+  await service.post(names, { prefer: 'wait=60' });
   await until('the names are used up', () => service.simulator.summary().eventNames === 120);
   t.ok(
     service.logs.some((line) => line.includes('event_names_near_limit')),
@@ -108,7 +108,7 @@ t.test(
     );
     t.ok(last - before < 400, `the last of the others came ${last - before} calls after it was accepted`);
     t.ok(service.simulator.timeline('heavy').length < 2000, 'while the heavy one was still at work');
-    await until('the heavy one arrived whole', () => service.simulator.timeline('heavy').length === 2000, 60_000);
+    await until('the heavy one arrived whole', () => service.simulator.timeline('heavy').length === 2000, 120_000);
   },
 );
 
@@ -124,7 +124,7 @@ t.test('repeated failures close the gate: one probe at a time, no attempt, and d
   );
   t.ok(writes(service.simulator).length <= 10, 'what was in flight ended, and nothing else was sent');
   service.simulator.clearFaults();
-  await until('all arrived', () => service.simulator.contacts().length === 10, 30_000);
+  await until('all arrived', () => service.simulator.contacts().length === 10);
 });
 
 t.test('another app empties the same workspace: its 429s cost a pause, and no event', async (t) => {
@@ -142,7 +142,7 @@ t.test('another app empties the same workspace: its 429s cost a pause, and no ev
   await post(
     Array.from({ length: 60 }, (_, n) => track('u', `A ${n % 3}`, { timestamp: 1_772_029_800_000 + n * 1000 })),
   );
-  await until('all have arrived', () => simulator.timeline('u').length === 60, 30_000);
+  await until('all have arrived', () => simulator.timeline('u').length === 60);
   const seconds = simulator.timeline('u').map(({ createdAt }) => createdAt);
   t.strictSame(seconds, seconds.toSorted(), 'in order');
   t.ok(simulator.calls.filter(({ status }) => status === 429).length <= 3, 'it waits after the first 429');

@@ -39,11 +39,13 @@ export type ServiceOptions = {
   env?: Record<string, string>;
   simulator?: SimulatorOptions | Simulator;
   databasePath?: string;
-  /** Of an earlier one, which has ended. */
-  port?: number;
 };
 
 export const token = 'demo-token';
+
+/** How long an answer waits for the delivery: a busy machine needs long, and one that comes ends the wait. */
+const answerWaitMs = 30_000;
+const stopGraceMs = 20_000;
 
 export async function startService(t: Test, options: ServiceOptions = {}): Promise<Service> {
   const simulator = await openSimulator(t, options.simulator);
@@ -54,14 +56,14 @@ export async function startService(t: Test, options: ServiceOptions = {}): Promi
     INTERCOM_REGION: 'us',
     INTERCOM_API_URL: simulator.url,
     DATABASE_URL: `file:${databasePath}`,
-    INGEST_WAIT_MS: '5000',
+    INGEST_WAIT_MS: String(answerWaitMs),
     ...options.env,
   });
   const app = await buildApp(
     config,
     pino({ level: 'debug', base: null }, { write: (line: string) => void logs.push(line) }),
   );
-  const url = await app.http.listen({ host: '127.0.0.1', port: options.port ?? 0 });
+  const url = await app.http.listen({ host: '127.0.0.1', port: 0 });
   t.teardown(() => app.stop(2000));
 
   return {
@@ -83,7 +85,7 @@ export async function startService(t: Test, options: ServiceOptions = {}): Promi
       const response = await request(url + path);
       return { status: response.statusCode, text: await response.body.text() };
     },
-    stop: () => app.stop(2000),
+    stop: () => app.stop(stopGraceMs),
   };
 }
 
@@ -102,8 +104,8 @@ export function temporaryFolder(t: Test): string {
 
 const pollMs = 5;
 
-/** Waits for a state; fails with what was waited for, and never sleeps longer than it has to. */
-export async function until<T>(what: string, look: () => T | Promise<T>, withinMs = 15_000): Promise<NonNullable<T>> {
+/** Waits for a state; fails with what was waited for. A state that comes ends the wait, so the limit is a busy machine's. */
+export async function until<T>(what: string, look: () => T | Promise<T>, withinMs = 60_000): Promise<NonNullable<T>> {
   const deadline = Date.now() + withinMs;
   for (;;) {
     const seen = await look();

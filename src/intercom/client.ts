@@ -30,7 +30,7 @@ export type Patience = {
 export class NotSent extends Error {}
 
 export type Reply =
-  | {
+  | ({
       kind: 'answer';
       status: number;
       /** Parsed JSON, or undefined where the answer has no JSON body. */
@@ -38,10 +38,12 @@ export type Reply =
       isJson: boolean;
       errors: ApiError[];
       requestId: string | null;
-      ms: number;
-    }
+    } & Timing)
   /** No answer. `sent`: the request may have reached Intercom, and may have been carried out. */
-  | { kind: 'no_answer'; failure: 'timeout' | 'connection'; code: string; sent: boolean; ms: number };
+  | ({ kind: 'no_answer'; failure: 'timeout' | 'connection'; code: string; sent: boolean } & Timing);
+
+/** `startedAt`: what `performance.now()` said when it was sent. */
+export type Timing = { startedAt: number; ms: number };
 
 export type ApiError = { code: string; message: string };
 
@@ -115,9 +117,9 @@ export function createIntercomClient(options: ClientOptions): IntercomClient {
       });
       rate = readRate(response.statusCode, response.headers);
       const text = await response.body.text();
-      return readAnswer(response.statusCode, response.headers, text, performance.now() - startedAt);
+      return readAnswer(response.statusCode, response.headers, text, since(startedAt));
     } catch (error) {
-      return readFailure(error, performance.now() - startedAt);
+      return readFailure(error, since(startedAt));
     } finally {
       options.limiter.learn({ ...rate, tookMs: performance.now() - startedAt });
     }
@@ -126,9 +128,13 @@ export function createIntercomClient(options: ClientOptions): IntercomClient {
   return { call, close: () => agent.close() };
 }
 
+function since(startedAt: number): Timing {
+  return { startedAt, ms: performance.now() - startedAt };
+}
+
 type Headers = Record<string, string | string[] | undefined>;
 
-function readAnswer(status: number, headers: Headers, text: string, ms: number): Reply {
+function readAnswer(status: number, headers: Headers, text: string, timing: Timing): Reply {
   const body = parseJson(text);
   const list = ErrorList.safeParse(body);
   return {
@@ -140,7 +146,7 @@ function readAnswer(status: number, headers: Headers, text: string, ms: number):
       ? (list.data.errors ?? []).map(({ code, message }) => ({ code: code ?? '', message: message ?? '' }))
       : [],
     requestId: one(headers['x-request-id']) ?? (list.success ? (list.data.request_id ?? null) : null),
-    ms,
+    ...timing,
   };
 }
 
@@ -186,7 +192,7 @@ const beforeSending = new Set([
 ]);
 const timeouts = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'UND_ERR_CONNECT_TIMEOUT', 'ETIMEDOUT']);
 
-function readFailure(error: unknown, ms: number): Reply {
+function readFailure(error: unknown, timing: Timing): Reply {
   const code = errorCode(error);
   if (code === undefined) throw error;
   return {
@@ -194,7 +200,7 @@ function readFailure(error: unknown, ms: number): Reply {
     failure: timeouts.has(code) ? 'timeout' : 'connection',
     code,
     sent: !beforeSending.has(code) && !code.startsWith('ERR_TLS') && !code.includes('CERT'),
-    ms,
+    ...timing,
   };
 }
 

@@ -41,6 +41,13 @@ export type Exchange = {
 
 export type Transcript = { exchange: Exchange; shared: Map<string, string> };
 
+type Leased = Conversation & {
+  /** What was said since the last turn. */
+  turn(): Transcript;
+  /** The wall clock's time of what `performance.now()` said. */
+  unixMs(reading: number): number;
+};
+
 export function createConversation(options: {
   person: Person;
   record: ContactRecord;
@@ -50,16 +57,18 @@ export function createConversation(options: {
   save(record: ContactRecord, shared: { key: string; record: string }[]): Promise<void>;
   shared(key: string): Promise<string | null>;
   alone<T>(key: string, work: () => Promise<T>): Promise<T>;
-}): Conversation & { turn(): Transcript } {
+}): Leased {
   let transcript = blank();
+  // Read once: what happens within one lease stays in its order, though the wall clock be set meanwhile.
+  const originMs = Date.now() - performance.now();
 
-  const conversation: Conversation & { turn(): Transcript } = {
+  const conversation: Leased = {
     person: options.person,
     record: options.record,
     isInDoubt: false,
     async call(request) {
       const reply = await options.client.call({ ...request, patience: options.patience, mayGo: options.mayGo });
-      transcript.exchange.calls.push(describe(request, reply));
+      transcript.exchange.calls.push(describe(request, reply, originMs));
       return judge(reply);
     },
     save() {
@@ -72,7 +81,7 @@ export function createConversation(options: {
     shared: async (key) => transcript.shared.get(key) ?? (await options.shared(key)),
     share: (key, record) => void transcript.shared.set(key, record),
     warn: (warning) => void transcript.exchange.warnings.push(warning),
-    /** What was said since the last turn. */
+    unixMs: (reading) => originMs + reading,
     turn() {
       const said = transcript;
       transcript = blank();
@@ -90,10 +99,12 @@ function blank(): Transcript {
   return { exchange: { calls: [], warnings: [] }, shared: new Map() };
 }
 
-function describe({ method, path, body }: Request, reply: Reply): Exchange['calls'][number] {
+function describe({ method, path, body }: Request, reply: Reply, originMs: number): Exchange['calls'][number] {
   const request = { method, path, ...(body !== undefined && { body }) };
-  const ms = Math.round(reply.ms);
-  const times = { atMs: Date.now() - ms, ms };
+  // Both ends are rounded, not the length: what lies within an attempt does so in whole milliseconds as well.
+  const sentAtMs = originMs + reply.startedAt;
+  const atMs = Math.round(sentAtMs);
+  const times = { atMs, ms: Math.round(sentAtMs + reply.ms) - atMs };
   if (reply.kind === 'no_answer') return { ...request, status: null, answer: { failure: reply.code }, ...times };
   return {
     ...request,

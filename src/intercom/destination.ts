@@ -74,6 +74,8 @@ export type Step = {
   outcome: Outcome;
   exchange: Exchange;
   calls: number;
+  /** Unix ms. */
+  startedAtMs: number;
   ms: number;
   record: string;
   shared: { key: string; record: string }[];
@@ -169,6 +171,7 @@ function openDestination(options: DestinationOptions, attributes: KnownAttribute
           outcome,
           exchange,
           calls: exchange.calls.length,
+          startedAtMs: conversation.unixMs(startedAt),
           ms: performance.now() - startedAt,
           record: JSON.stringify(conversation.record),
           shared: sharedIn(turn),

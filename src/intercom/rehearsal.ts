@@ -97,5 +97,6 @@ function hasKey(body: unknown, key: string): boolean {
 }
 
 function reply(status: number, body: unknown, errors: { code: string; message: string }[] = []): Reply {
-  return { kind: 'answer', status, body, isJson: body !== undefined, errors, requestId: null, ms: 0 };
+  const timing = { startedAt: performance.now(), ms: 0 };
+  return { kind: 'answer', status, body, isJson: body !== undefined, errors, requestId: null, ...timing };
 }

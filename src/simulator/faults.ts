@@ -46,6 +46,8 @@ export const FaultBody = z.discriminatedUnion('kind', [
 export type Fault = z.infer<typeof FaultBody> & {
   /** In-process only: narrows down which calls it may strike. */
   when?: (call: Call) => boolean;
+  /** In-process only: `slow` answers after this as well. */
+  until?: Promise<unknown>;
 };
 export type Faults = ReturnType<typeof createFaults>;
 type Armed = { fault: Fault; left: number; random: () => number };

@@ -89,8 +89,12 @@ export function createListener({
       case 'hang_after':
         execute(incoming);
         return;
-      case 'slow':
-        return answer(incoming, response, execute(incoming), fault.ms);
+      case 'slow': {
+        const given = execute(incoming);
+        if (fault.until === undefined) return answer(incoming, response, given, fault.ms);
+        void fault.until.then(() => answer(incoming, response, given, fault.ms));
+        return;
+      }
       default:
         fault satisfies never;
     }

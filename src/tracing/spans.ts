@@ -76,13 +76,12 @@ function recordAttempt(tracer: Tracer, report: AttemptReport, api: URL): void {
   const contexts = [...traces].flatMap((kept) => contextOf(kept) ?? []);
   const [first] = contexts;
   if (!first) return;
-  const endMs = Date.now();
   const isFailed = outcome === 'dead' || outcome === 'retry' || outcome === 'hold';
   const span = tracer.startSpan(
     `deliver ${lease.installation}`,
     {
       kind: SpanKind.CONSUMER,
-      startTime: new Date(endMs - step.ms),
+      startTime: Math.round(step.startedAtMs),
       links: contexts.map((context) => ({ context })),
       attributes: {
         'messaging.system': 'signal_intercom',
@@ -102,7 +101,7 @@ function recordAttempt(tracer: Tracer, report: AttemptReport, api: URL): void {
   if (isFailed) fail(span, reason ?? outcome);
   const parent = trace.setSpanContext(ROOT_CONTEXT, span.spanContext());
   for (const call of step.exchange.calls) recordCall(tracer, call, api, parent);
-  span.end(endMs);
+  span.end(Math.round(step.startedAtMs + step.ms));
 }
 
 type Call = AttemptReport['step']['exchange']['calls'][number];
@@ -114,7 +113,7 @@ function recordCall(tracer: Tracer, call: Call, api: URL, parent: Context): void
     `${method} ${template}`,
     {
       kind: SpanKind.CLIENT,
-      startTime: new Date(atMs),
+      startTime: atMs,
       attributes: {
         'http.request.method': method,
         'url.template': template,
@@ -129,7 +128,7 @@ function recordCall(tracer: Tracer, call: Call, api: URL, parent: Context): void
   );
   if (status === null) fail(span, 'no_answer');
   else if (status >= 400) fail(span, String(status));
-  span.end(new Date(atMs + ms));
+  span.end(atMs + ms);
 }
 
 function fail(span: Span, type: string): void {

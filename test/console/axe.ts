@@ -13,7 +13,7 @@ type Violation = { id: string; help: string; nodes: { target: string[]; failureS
 
 /** WCAG 2.2 A and AA, and what axe's authors hold for good practice. */
 async function check(page: Page): Promise<string[]> {
-  await page.evaluate(axe);
+  if (!(await page.evaluate<boolean>('"axe" in window'))) await page.evaluate(axe);
   const { violations } = await page.evaluate<{ violations: Violation[] }>(
     'axe.run(document, { resultTypes: ["violations"] })',
   );
@@ -22,22 +22,32 @@ async function check(page: Page): Promise<string[]> {
   );
 }
 
-/** Every screen as axe sees it, and whether it fits the page's width. */
-export async function checkEveryScreen(t: Test, view: View): Promise<void> {
+const themes = ['light', 'dark'] as const;
+
+/** Every screen in both themes as axe sees it, and whether it fits the page's width. */
+export async function checkEveryScreen(t: Test, view: Omit<View, 'theme'>): Promise<void> {
   const { service } = await openConsole(t);
   await playShop(service.url, service.simulator);
   const { page } = await openPage(t, view);
   await page.goto(service.url);
   await page.getByLabel('Admin token').waitFor();
-  t.same(await check(page), [], 'sign-in');
+  await checkBoth('sign-in');
   await enter(page, service.url, adminToken);
   for (const { name, hash, ready, prepare } of screens) {
     await page.goto('about:blank');
     await page.goto(`${service.url}/${hash}`);
     await page.locator(ready).first().waitFor();
     await prepare?.(page);
-    t.same(await check(page), [], name);
+    await checkBoth(name);
     const overflow = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
     t.equal(overflow, 0, `${name} does not scroll sideways`);
+  }
+
+  async function checkBoth(name: string): Promise<void> {
+    for (const colorScheme of themes) {
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      await page.locator(`html[data-theme=${colorScheme}]`).waitFor({ state: 'attached' });
+      t.same(await check(page), [], `${name}, ${colorScheme}`);
+    }
   }
 }

@@ -90,5 +90,5 @@ t.test('a redrive of many is a job that is watched to its end', async (t) => {
   const dialog = page.getByRole('dialog', { name: 'Redrive 1,100 events?' });
   await dialog.getByRole('button', { name: 'Redrive', exact: true }).click();
   await page.getByText('Invalid request: 1,100 events queued again').waitFor();
-  await page.getByRole('heading', { name: 'No dead letters' }).waitFor({ timeout: 20_000 });
+  await page.getByRole('heading', { name: 'No dead letters' }).waitFor();
 });

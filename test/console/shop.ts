@@ -22,7 +22,7 @@ export async function playShop(url: string, simulator: Simulator): Promise<void>
   const post = async (event: object) => {
     const { body } = await request(`${url}/ingest`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', prefer: 'wait=5' },
+      headers: { 'content-type': 'application/json', prefer: 'wait=60' },
       body: JSON.stringify({ timestamp: new Date().toISOString(), context: { consent }, ...event }),
     });
     await body.dump();
