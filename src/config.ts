@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import fastifyEnv from '@fastify/env';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import { standardKey } from './ingest/signature.ts';
 import { readKey } from './installations/vault.ts';
 import { type MappingRules, noRules, parseMappingRules } from './intercom/mapping-rules.ts';
 
@@ -74,7 +75,11 @@ const Environment = z.object({
   INGEST_BASIC: list
     .refine((pairs) => pairs.every((pair) => pair.includes(':')), { error: 'must be user:password' })
     .optional(),
-  INGEST_HMAC_SECRET: list.optional(),
+  INGEST_HMAC_SECRET: list
+    .refine((secrets) => secrets.every(isUsableSecret), {
+      error: 'must have base64 of 16 bytes or more after whsec_, as Standard Webhooks has it',
+    })
+    .optional(),
   INGEST_AUTH: z.enum(['none'], { error: 'can only be none' }).optional(),
   CONSENT_CATEGORY: z
     .enum(['functional', 'marketing'], { error: 'must be functional or marketing' })
@@ -102,6 +107,11 @@ const Environment = z.object({
   ALERT_BACKLOG_MINUTES: minutes.default(10),
   ALERT_SILENCE_MINUTES: minutes.optional(),
 });
+
+/** What is no base64 decodes to few bytes or none, and everybody can sign with those. */
+function isUsableSecret(secret: string): boolean {
+  return !secret.startsWith('whsec_') || standardKey(secret).length >= 16;
+}
 
 export const variableNames: readonly string[] = Object.keys(Environment.shape);
 
