@@ -12,6 +12,7 @@ import { eventStreamRoute } from './console/event-stream.ts';
 import { createLive } from './console/live.ts';
 import { overviewRoute } from './console/overview.ts';
 import { pageRoutes } from './console/page-routes.ts';
+import { addSecureHeaders } from './console/secure-headers.ts';
 import { explain } from './console/reasons.ts';
 import { redriveRoutes } from './console/redrive-routes.ts';
 import { createRedrives } from './console/redrives.ts';
@@ -32,6 +33,7 @@ import { loadVault } from './installations/vault.ts';
 import { noRules, ruleFor } from './intercom/mapping-rules.ts';
 import { holdTexts } from './intercom/preflight.ts';
 import { savingsOf } from './intercom/savings.ts';
+import { createListeners } from './listeners.ts';
 import { createMetrics } from './metrics.ts';
 import { peopleRoutes } from './people/routes.ts';
 import { sendProblem } from './problem.ts';
@@ -42,6 +44,8 @@ import { readVersion } from './version.ts';
 /** The whole service as a value: everything is opened, connected and registered here, and closed in reverse. */
 export type App = {
   http: FastifyInstance;
+  /** Opens the admin port, where one is configured, once `http` listens; its address. */
+  listenAdmin(): Promise<string | null>;
   /** Stops accepting, lets what is in flight end within `graceMs`, closes the queue. May be called twice. */
   stop(graceMs: number): Promise<void>;
 };
@@ -177,7 +181,9 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   }
 
   const logger: FastifyBaseLogger = log;
+  const listeners = createListeners({ admin: config.admin, tls: config.tls, log });
   const http = Fastify({
+    ...listeners.options,
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     childLoggerFactory: (parent) => parent, // lines name their request themselves; a logger per request costs more than they do
@@ -187,6 +193,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     forceCloseConnections: 'idle',
     return503OnClosing: false, // requests that arrived before the end are answered
   });
+  if (config.admin) http.addHook('onRequest', listeners.separate);
   http.setErrorHandler((error, request, reply) => {
     const problem = ingestProblem(error);
     if (problem) return sendProblem(reply, problem);
@@ -271,7 +278,10 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   }
   const guard = createAdminGuard(admin.token);
   await http.register(async (guarded) => {
-    const refuse = guard((reply, detail) => sendProblem(reply, { status: 401, code: 'unauthorized', detail }));
+    const refuse = guard((reply, { status, detail }) =>
+      sendProblem(reply, { status, code: status === 401 ? 'unauthorized' : 'too_many_failures', detail }),
+    );
+    guarded.addHook('onRequest', addSecureHeaders);
     guarded.addHook('onRequest', refuse);
     await guarded.register(eventRoutes, { queue });
     await guarded.register(redriveRoutes, { queue, redrives });
@@ -308,7 +318,10 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     });
   });
   await http.register(async (guarded) => {
-    const refuse = guard((reply, detail) => sendError(reply, 401, 'INVALID_TOKEN', detail));
+    const refuse = guard((reply, { status, detail }) =>
+      sendError(reply, status, status === 401 ? 'INVALID_TOKEN' : 'RATE_LIMITED', detail),
+    );
+    guarded.addHook('onRequest', addSecureHeaders);
     guarded.addHook('onRequest', refuse);
     await guarded.register(managementRoutes, { installations, queue });
   });
@@ -330,8 +343,8 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   let stopping: Promise<void> | undefined;
   /** A connection that was busy when the closing began is idle once it is answered, and would be kept alive for a minute. */
   async function closeHttp(): Promise<void> {
-    const timer = setInterval(() => http.server.closeIdleConnections(), 50);
-    await http.close();
+    const timer = setInterval(() => listeners.closeIdle(http), 50);
+    await Promise.all([http.close(), listeners.close()]);
     clearInterval(timer);
   }
 
@@ -345,6 +358,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
 
   return {
     http,
+    listenAdmin: () => listeners.listenAdmin(http),
     stop: (graceMs) => {
       stopping ??= shutDown(graceMs);
       return stopping;
