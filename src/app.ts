@@ -38,6 +38,7 @@ import { createMetrics } from './metrics.ts';
 import { peopleRoutes } from './people/routes.ts';
 import { sendProblem } from './problem.ts';
 import { openSqliteQueue } from './queue/sqlite/engine.ts';
+import { createRequestIds } from './request-id.ts';
 import { openTracing } from './tracing/open.ts';
 import { readVersion } from './version.ts';
 
@@ -187,7 +188,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     childLoggerFactory: (parent) => parent, // lines name their request themselves; a logger per request costs more than they do
-    requestIdHeader: 'x-request-id',
+    genReqId: createRequestIds(),
     bodyLimit: 1_000_000,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 }, // a person's key may be a long one
     forceCloseConnections: 'idle',

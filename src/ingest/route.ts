@@ -162,8 +162,11 @@ export async function ingestRoutes(app: FastifyInstance, options: IngestOptions)
 /** A header that the sender's signature does not cover may be anybody's: it would make a new event of a replayed one. */
 function requestKeyOf(request: FastifyRequest): string | undefined {
   if (request.naming === 'none') return undefined;
-  const key = header(request, 'webhook-id');
-  return request.naming === 'webhook-id' ? key : (key ?? header(request, 'idempotency-key'));
+  const signed = header(request, 'webhook-id');
+  const key = request.naming === 'webhook-id' ? signed : (signed ?? header(request, 'idempotency-key'));
+  if (key === undefined || key.length <= limits.idLength) return key;
+  const detail = `webhook-id or Idempotency-Key is longer than ${limits.idLength} characters: send a shorter one`;
+  throw new ProblemError({ status: 400, code: 'invalid_key', detail });
 }
 
 function header(request: FastifyRequest, name: string): string | undefined {
