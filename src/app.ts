@@ -59,6 +59,11 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     onHealth: (health) => {
       if (!health.ok) log.error({ reason: health.reason }, 'queue.unavailable');
     },
+    onSalvage: (told) =>
+      log.error(
+        told,
+        'queue.salvaged: the database was damaged; it lies aside, and what could be read is in a new one',
+      ),
   });
   const settlements = createSettlements();
   const live = createLive({ queue });
