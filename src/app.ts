@@ -22,6 +22,7 @@ import type { GateState } from './dispatch/gate.ts';
 import { createSettlements } from './dispatch/settlements.ts';
 import { explainRoutes } from './explain/route.ts';
 import { healthRoutes } from './health.ts';
+import { createAdmission } from './ingest/admission.ts';
 import type { AcceptOptions } from './ingest/accept.ts';
 import { createAuthenticator } from './ingest/auth.ts';
 import { createConsentPolicy } from './ingest/consent-policy.ts';
@@ -80,7 +81,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   const tracing = await openTracing(process.env, version, log);
   const metrics = createMetrics(version, async () => ({
     stats: queue.health().ok ? await queue.stats() : null,
-    isStoreAvailable: queue.health().ok,
+    isStoreAvailable: storeHealth().ok,
     installations: installations.list().map(({ id, settings, delivery }) => ({
       id,
       hold: holdOf(settings.enabled, delivery.gate())?.reason ?? null,
@@ -101,7 +102,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
         isPaused: !settings.enabled,
         flow: await flowOf(id),
       }));
-      return { atMs: Date.now(), installations: await Promise.all(found), store: queue.health() };
+      return { atMs: Date.now(), installations: await Promise.all(found), store: storeHealth() };
     },
     explainDead: explain,
     onWebhook: (outcome) => metrics.alertNotifications.inc({ outcome }),
@@ -232,6 +233,11 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     const detail = `${request.method} ${path} is no route of this service; /openapi.yaml lists them`;
     return sendProblem(reply, { status: 404, code: 'not_found', detail });
   });
+  const admission = createAdmission(config.databasePath);
+  const storeHealth = (): ReturnType<typeof queue.health> => {
+    const reason = admission.storeFull();
+    return reason === null ? queue.health() : { ok: false, reason };
+  };
   const accept: AcceptOptions = {
     consent,
     anonymousEvents: config.anonymousEvents,
@@ -243,6 +249,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     settlements,
     authenticate: createAuthenticator(config.ingestAuth),
     accept,
+    admission,
     waitMs: config.ingestWaitMs,
     traceparentOf: tracing?.traceparentOf,
     installation: (id) => (id === undefined ? installations.forIngest() : installations.get(id))?.id ?? null,
@@ -333,7 +340,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   });
   await http.register(pageRoutes);
   await http.register(healthRoutes, {
-    queue,
+    queue: { ...queue, health: storeHealth },
     installations: () =>
       installations.list().map(({ id, settings, delivery }) => ({
         id,
@@ -355,6 +362,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   }
 
   async function shutDown(graceMs: number): Promise<void> {
+    admission.close();
     live.close();
     settlements.close(); // who waits for a delivery gets the 202 now
     await Promise.all([closeHttp(), installations.stop(graceMs)]);

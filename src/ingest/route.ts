@@ -3,6 +3,7 @@ import type { Settlements } from '../dispatch/settlements.ts';
 import { ProblemError, sendProblem } from '../problem.ts';
 import { type NewEvent, type Queue, QueueUnavailable, type Receipt } from '../queue/queue.ts';
 import { type Accepted, type AcceptOptions, acceptEvent } from './accept.ts';
+import type { Admission } from './admission.ts';
 import { answerEvents, answerStatus, type EventAnswer } from './answer.ts';
 import type { Authenticator, Naming } from './auth.ts';
 import { limits, readBody, tooLarge } from './body.ts';
@@ -20,6 +21,7 @@ export type IngestOptions = {
   settlements: Settlements;
   authenticate: Authenticator;
   accept: AcceptOptions;
+  admission: Pick<Admission, 'admit'>;
   waitMs: number;
   /** The installation of that name, or without one that which /ingest feeds; null where there is none. */
   installation(name: string | undefined): string | null;
@@ -68,7 +70,9 @@ export async function ingestRoutes(app: FastifyInstance, options: IngestOptions)
       return sendProblem(reply, { status: 401, code: 'unauthorized', detail: auth.detail });
     }
     if (auth.ok === true) request.naming = auth.naming;
-    return undefined;
+    if (request.body !== undefined) return undefined;
+    const full = options.admission.admit(request.raw, reply.raw);
+    return full ? sendProblem(reply, full) : undefined;
   }
 
   async function ingest(request: FastifyRequest<Addressed>, reply: FastifyReply): Promise<FastifyReply> {
