@@ -12,6 +12,7 @@ import { eventStreamRoute } from './console/event-stream.ts';
 import { createLive } from './console/live.ts';
 import { overviewRoute } from './console/overview.ts';
 import { pageRoutes } from './console/page-routes.ts';
+import { addSecureHeaders } from './console/secure-headers.ts';
 import { explain } from './console/reasons.ts';
 import { redriveRoutes } from './console/redrive-routes.ts';
 import { createRedrives } from './console/redrives.ts';
@@ -21,6 +22,7 @@ import type { GateState } from './dispatch/gate.ts';
 import { createSettlements } from './dispatch/settlements.ts';
 import { explainRoutes } from './explain/route.ts';
 import { healthRoutes } from './health.ts';
+import { createAdmission } from './ingest/admission.ts';
 import type { AcceptOptions } from './ingest/accept.ts';
 import { createAuthenticator } from './ingest/auth.ts';
 import { createConsentPolicy } from './ingest/consent-policy.ts';
@@ -32,18 +34,22 @@ import { loadVault } from './installations/vault.ts';
 import { noRules, ruleFor } from './intercom/mapping-rules.ts';
 import { holdTexts } from './intercom/preflight.ts';
 import { savingsOf } from './intercom/savings.ts';
+import { createListeners } from './listeners.ts';
 import { createMetrics } from './metrics.ts';
 import { peopleRoutes } from './people/routes.ts';
 import { sendProblem } from './problem.ts';
 import { openQueue } from './queue/open.ts';
 import { joinReplicas } from './replicas/open.ts';
 import type { QueueStats } from './queue/queue.ts';
+import { createRequestIds } from './request-id.ts';
 import { openTracing } from './tracing/open.ts';
 import { readVersion } from './version.ts';
 
 /** The whole service as a value: everything is opened, connected and registered here, and closed in reverse. */
 export type App = {
   http: FastifyInstance;
+  /** Opens the admin port, where one is configured, once `http` listens; its address. */
+  listenAdmin(): Promise<string | null>;
   /** Stops accepting, lets what is in flight end within `graceMs`, closes the queue. May be called twice. */
   stop(graceMs: number): Promise<void>;
 };
@@ -56,6 +62,11 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
       if (!health.ok) log.error({ reason: health.reason }, 'queue.unavailable');
     },
     onMigrated: (version) => log.info({ version }, 'database.migrated'),
+    onSalvage: (told) =>
+      log.error(
+        told,
+        'queue.salvaged: the database was damaged; it lies aside, and what could be read is in a new one',
+      ),
   });
   const version = readVersion();
   const replicas = await joinReplicas(config, { version, log });
@@ -76,7 +87,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   const tracing = await openTracing(process.env, version, log);
   const metrics = createMetrics(version, async () => ({
     stats: queue.health().ok ? await queue.stats() : null,
-    isStoreAvailable: queue.health().ok,
+    isStoreAvailable: storeHealth().ok,
     installations: installations.list().map(({ id, settings, delivery }) => ({
       id,
       hold: holdOf(settings.enabled, delivery.gate())?.reason ?? null,
@@ -97,7 +108,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
         isPaused: !settings.enabled,
         flow: await flowOf(id),
       }));
-      return { atMs: Date.now(), installations: await Promise.all(found), store: queue.health() };
+      return { atMs: Date.now(), installations: await Promise.all(found), store: storeHealth() };
     },
     explainDead: explain,
     onWebhook: (outcome) => metrics.alertNotifications.inc({ outcome }),
@@ -185,16 +196,19 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   }
 
   const logger: FastifyBaseLogger = log;
+  const listeners = createListeners({ admin: config.admin, tls: config.tls, log });
   const http = Fastify({
+    ...listeners.options,
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     childLoggerFactory: (parent) => parent, // lines name their request themselves; a logger per request costs more than they do
-    requestIdHeader: 'x-request-id',
+    genReqId: createRequestIds(),
     bodyLimit: 1_000_000,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 }, // a person's key may be a long one
     forceCloseConnections: 'idle',
     return503OnClosing: false, // requests that arrived before the end are answered
   });
+  if (config.admin) http.addHook('onRequest', listeners.separate);
   http.setErrorHandler((error, request, reply) => {
     const problem = ingestProblem(error);
     if (problem) return sendProblem(reply, problem);
@@ -227,6 +241,11 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     const detail = `${request.method} ${path} is no route of this service; /openapi.yaml lists them`;
     return sendProblem(reply, { status: 404, code: 'not_found', detail });
   });
+  const admission = createAdmission(beside);
+  const storeHealth = (): ReturnType<typeof queue.health> => {
+    const reason = admission.storeFull();
+    return reason === null ? queue.health() : { ok: false, reason };
+  };
   const accept: AcceptOptions = {
     consent,
     anonymousEvents: config.anonymousEvents,
@@ -238,6 +257,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     settlements,
     authenticate: createAuthenticator(config.ingestAuth),
     accept,
+    admission,
     waitMs: config.ingestWaitMs,
     traceparentOf: tracing?.traceparentOf,
     installation: (id) => (id === undefined ? installations.forIngest() : installations.get(id))?.id ?? null,
@@ -281,7 +301,10 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   const guard = createAdminGuard(admin.token);
   await http.register(async (guarded) => {
     if (!roles.console) return;
-    const refuse = guard((reply, detail) => sendProblem(reply, { status: 401, code: 'unauthorized', detail }));
+    const refuse = guard((reply, { status, detail }) =>
+      sendProblem(reply, { status, code: status === 401 ? 'unauthorized' : 'too_many_failures', detail }),
+    );
+    guarded.addHook('onRequest', addSecureHeaders);
     guarded.addHook('onRequest', refuse);
     await guarded.register(eventRoutes, { queue });
     await guarded.register(redriveRoutes, { queue, redrives });
@@ -320,13 +343,16 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   });
   await http.register(async (guarded) => {
     if (!roles.console) return;
-    const refuse = guard((reply, detail) => sendError(reply, 401, 'INVALID_TOKEN', detail));
+    const refuse = guard((reply, { status, detail }) =>
+      sendError(reply, status, status === 401 ? 'INVALID_TOKEN' : 'RATE_LIMITED', detail),
+    );
+    guarded.addHook('onRequest', addSecureHeaders);
     guarded.addHook('onRequest', refuse);
     await guarded.register(managementRoutes, { installations, queue });
   });
   await http.register(roles.console ? pageRoutes : noRoutes);
   await http.register(healthRoutes, {
-    queue,
+    queue: { ...queue, health: storeHealth },
     dispatches: roles.dispatch,
     installations: () =>
       installations.list().map(({ id, settings, delivery }) => ({
@@ -343,12 +369,13 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   let stopping: Promise<void> | undefined;
   /** A connection that was busy when the closing began is idle once it is answered, and would be kept alive for a minute. */
   async function closeHttp(): Promise<void> {
-    const timer = setInterval(() => http.server.closeIdleConnections(), 50);
-    await http.close();
+    const timer = setInterval(() => listeners.closeIdle(http), 50);
+    await Promise.all([http.close(), listeners.close()]);
     clearInterval(timer);
   }
 
   async function shutDown(graceMs: number): Promise<void> {
+    admission.close();
     live.close();
     settlements.close(); // who waits for a delivery gets the 202 now
     await Promise.all([closeHttp(), installations.stop(graceMs)]);
@@ -359,6 +386,7 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
 
   return {
     http,
+    listenAdmin: () => listeners.listenAdmin(http),
     stop: (graceMs) => {
       stopping ??= shutDown(graceMs);
       return stopping;

@@ -2,8 +2,10 @@ import { readFileSync } from 'node:fs';
 import fastifyEnv from '@fastify/env';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import { standardKey } from './ingest/signature.ts';
 import { readKey } from './installations/vault.ts';
 import { type MappingRules, noRules, parseMappingRules } from './intercom/mapping-rules.ts';
+import { readTls, type TlsFiles } from './tls-files.ts';
 
 /** Intercom's API hosts by region (developers.intercom.com, REST API, "Regional hosting"). */
 export const regionUrls = {
@@ -77,6 +79,10 @@ const Environment = z.object({
   INTERCOM_CONCURRENCY: count(1, 1000).default(64),
   HOST: z.string().default('127.0.0.1'),
   PORT: port.default(8080),
+  ADMIN_HOST: z.string().default('127.0.0.1'),
+  ADMIN_PORT: port.optional(),
+  TLS_CERT_FILE: z.string().optional(),
+  TLS_KEY_FILE: z.string().optional(),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   DATABASE_URL: databaseUrl.default('file:./data/signal-intercom.db'),
   DATABASE_CONNECTIONS: count(2, 1000).default(10),
@@ -93,7 +99,11 @@ const Environment = z.object({
   INGEST_BASIC: list
     .refine((pairs) => pairs.every((pair) => pair.includes(':')), { error: 'must be user:password' })
     .optional(),
-  INGEST_HMAC_SECRET: list.optional(),
+  INGEST_HMAC_SECRET: list
+    .refine((secrets) => secrets.every(isUsableSecret), {
+      error: 'must have base64 of 16 bytes or more after whsec_, as Standard Webhooks has it',
+    })
+    .optional(),
   INGEST_AUTH: z.enum(['none'], { error: 'can only be none' }).optional(),
   CONSENT_CATEGORY: z
     .enum(['functional', 'marketing'], { error: 'must be functional or marketing' })
@@ -122,6 +132,11 @@ const Environment = z.object({
   ALERT_SILENCE_MINUTES: minutes.optional(),
 });
 
+/** What is no base64 decodes to few bytes or none, and everybody can sign with those. */
+function isUsableSecret(secret: string): boolean {
+  return !secret.startsWith('whsec_') || standardKey(secret).length >= 16;
+}
+
 export const variableNames: readonly string[] = Object.keys(Environment.shape);
 
 type Environment = z.output<typeof Environment>;
@@ -136,6 +151,10 @@ export type Config = Readonly<{
   concurrency: number;
   host: string;
   port: number;
+  /** A port of its own for everything but /ingest, probes and metrics; null: one port for all. */
+  admin: Readonly<{ host: string; port: number }> | null;
+  /** null: plain HTTP. */
+  tls: TlsFiles | null;
   logLevel: Environment['LOG_LEVEL'];
   database: DatabaseSettings;
   /** What this process does; with an embedded database it is all. */
@@ -231,6 +250,9 @@ export function readConfig(variables: Record<string, string | undefined>): Confi
       'ROLES must be ingest,dispatch,console, or unset: an embedded database belongs to one process, which does all. To part them, set DATABASE_URL=postgres://…',
     );
   }
+  if (env.ADMIN_PORT !== undefined && env.ADMIN_PORT === env.PORT && env.PORT !== 0)
+    problems.push('ADMIN_PORT is the same as PORT: choose another one, or leave it out for one port for all');
+  const tls = tlsFiles(env, problems);
   const mappingRules = readRules(env.MAPPING_FILE, problems);
   if (problems.length > 0) throw new ConfigError(problems);
   return Object.freeze({
@@ -241,6 +263,8 @@ export function readConfig(variables: Record<string, string | undefined>): Confi
     concurrency: env.INTERCOM_CONCURRENCY,
     host: env.HOST,
     port: env.PORT,
+    admin: env.ADMIN_PORT === undefined ? null : Object.freeze({ host: env.ADMIN_HOST, port: env.ADMIN_PORT }),
+    tls,
     logLevel: env.LOG_LEVEL,
     database,
     roles: Object.freeze({
@@ -338,6 +362,26 @@ export function apiUrlOf({ intercomApiUrl }: Pick<Config, 'intercomApiUrl'>, reg
 export function regionHosts({ intercomApiUrl }: Pick<Config, 'intercomApiUrl'>): { region: Region; baseUrl: string }[] {
   if (intercomApiUrl !== null) return [];
   return regions.map((region) => ({ region, baseUrl: regionUrls[region] }));
+}
+
+/** The files are looked at here as well, so that what is wrong with them is one line at the start. */
+function tlsFiles(
+  { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile }: Environment,
+  problems: string[],
+): TlsFiles | null {
+  if (certFile === undefined && keyFile === undefined) return null;
+  if (certFile === undefined || keyFile === undefined) {
+    const missing = certFile === undefined ? 'TLS_CERT_FILE' : 'TLS_KEY_FILE';
+    problems.push(`${missing} is missing: TLS needs the certificate and its key`);
+    return null;
+  }
+  const files = Object.freeze({ certFile, keyFile });
+  try {
+    readTls(files);
+  } catch (error) {
+    problems.push(error instanceof Error ? error.message : String(error));
+  }
+  return files;
 }
 
 function readRules(path: string | undefined, problems: string[]): MappingRules {

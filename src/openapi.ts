@@ -7,6 +7,7 @@ import { managementPaths } from './openapi/management.ts';
 import { peoplePaths } from './openapi/people.ts';
 import { redrivePaths } from './openapi/redrives.ts';
 import { describeSchemas } from './openapi/schemas.ts';
+import { withThrottling } from './openapi/throttled.ts';
 import { watchingPaths } from './openapi/watching.ts';
 import { readVersion } from './version.ts';
 
@@ -30,7 +31,7 @@ export function describeApi(): object {
       { name: 'management', description: "Installed Intercom workspaces, in the shapes of Signal's Management API." },
       { name: 'operations', description: 'For load balancers, monitoring and whoever integrates.' },
     ],
-    paths: {
+    paths: withThrottling({
       '/ingest': ingestPath,
       '/ingest/{installation}': addressedIngestPath,
       ...eventPaths,
@@ -41,7 +42,7 @@ export function describeApi(): object {
       ...managementPaths,
       ...healthPaths,
       ...consolePaths,
-    },
+    }),
     components: { ...ingestComponents, schemas: describeSchemas() },
   };
 }

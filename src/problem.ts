@@ -40,6 +40,7 @@ export function sendProblem(reply: FastifyReply, problem: Problem, more: Record<
   return reply
     .code(status)
     .header('cache-control', 'no-store')
+    .header('x-content-type-options', 'nosniff')
     .type('application/problem+json')
     .send(
       JSON.stringify({

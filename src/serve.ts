@@ -21,8 +21,10 @@ export async function serve(): Promise<void> {
       await app.stop(graceMs);
       log.info('service.stopped');
     });
-    const address = await app.http.listen({ host: config.host, port: config.port });
-    log.info({ console: `${address}/`, ingest: `${address}/ingest` }, 'service.started');
+    const listening = await app.http.listen({ host: config.host, port: config.port });
+    const address = config.tls ? listening.replace(/^http:/, 'https:') : listening;
+    const adminAddress = (await app.listenAdmin()) ?? address;
+    log.info({ console: `${adminAddress}/`, ingest: `${address}/ingest` }, 'service.started');
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     log.fatal({ reason: message }, 'service.not_started');

@@ -23,10 +23,14 @@ export async function startProcess(t: Test, env: Record<string, string>): Promis
   child.stderr?.on('data', (chunk) => (output += String(chunk)));
   const exited = once(child, 'exit');
   t.teardown(() => child.kill('SIGKILL'));
-  const url = await until('the service listens', () => {
-    if (child.exitCode !== null) throw new Error(`the service ended: ${output}`);
-    return /Server listening at (http:\/\/127\.0\.0\.1:\d+)/.exec(output)?.[1];
-  });
+  const url = await until(
+    'the service listens',
+    () => {
+      if (child.exitCode !== null) throw new Error(`the service ended: ${output}`);
+      return /Server listening at (http:\/\/127\.0\.0\.1:\d+)/.exec(output)?.[1];
+    },
+    60_000,
+  );
   return {
     url,
     child,

@@ -1,3 +1,4 @@
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { ProblemError } from '../problem.ts';
 import { EventQuery, readQuery, toFilter } from './event-query.ts';
@@ -14,6 +15,7 @@ export async function eventStreamRoute(app: FastifyInstance, { live }: { live: L
     reply.hijack();
     const { raw } = reply;
     raw.writeHead(200, {
+      ...(reply.getHeaders() as OutgoingHttpHeaders),
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-store, no-transform',
       'x-accel-buffering': 'no',

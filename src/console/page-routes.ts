@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ProblemError } from '../problem.ts';
+import { secureHeaders } from './secure-headers.ts';
 
 /** Seen from src/console and from dist/console alike. */
 const built = new URL('../../dist/console/page/', import.meta.url);
@@ -46,7 +47,7 @@ export async function pageRoutes(app: FastifyInstance, { folder = built }: { fol
       const detail = 'the console is not built: run npm run build, and start again';
       throw new ProblemError({ status: 503, code: 'not_built', detail });
     }
-    return send(request, reply.header('content-security-policy', policy), page);
+    return send(request, reply, page);
   });
 
   app.get<{ Params: { file: string } }>('/assets/:file', async (request, reply) => {
@@ -70,14 +71,7 @@ const pointer = {
 };
 
 function secure(reply: FastifyReply): FastifyReply {
-  return reply.headers({
-    'x-content-type-options': 'nosniff',
-    'referrer-policy': 'no-referrer',
-    'cross-origin-opener-policy': 'same-origin',
-    'cross-origin-resource-policy': 'same-origin',
-    'x-frame-options': 'DENY',
-    'permissions-policy': 'camera=(), geolocation=(), microphone=()',
-  });
+  return reply.headers({ ...secureHeaders, 'content-security-policy': policy });
 }
 
 function send(request: FastifyRequest, reply: FastifyReply, file: File): FastifyReply {

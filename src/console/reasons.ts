@@ -31,6 +31,10 @@ const explanations: Record<string, Explanation> = {
     cause: 'the installation was removed while the event waited for it, and its events were to be discarded',
     remedy: 'nothing: install the workspace again if its events are wanted',
   },
+  database_damaged: {
+    cause: 'the database was damaged, and whether Intercom has the event is not known any more',
+    remedy: "look at the person's timeline in Intercom; redrive the event if it is missing there",
+  },
   invalid_request: {
     cause: 'Intercom refused the request; its answer stands with the attempt',
     remedy: 'correct what the answer names (in Signal, or in MAPPING_FILE), then redrive',

@@ -103,10 +103,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const desk: Desk = {
       patience: { stop: stopping.signal, abort: aborting.signal },
       save: (record, shared) => write({ done: [], record, shared }),
-      async alone(key, work) {
+      async alone(key, errand) {
         const end = await store(() => queue.turn(lease.installation, key));
         try {
-          return await work();
+          return await errand();
         } finally {
           await end?.();
         }

@@ -55,8 +55,7 @@ export function acceptEvent(raw: unknown, arrival: Arrival, options: AcceptOptio
     ok: true,
     event: {
       installation: arrival.installation,
-      messageId:
-        event.messageId ?? arrival.requestKey ?? `hash-${hash('sha256', canonicalize(raw) ?? payload, 'base64url')}`,
+      messageId: event.messageId ?? arrival.requestKey ?? contentId(raw, payload),
       type: event.type,
       name: event.name ?? null,
       userId: event.userId ?? null,
@@ -77,6 +76,15 @@ export function acceptEvent(raw: unknown, arrival: Arrival, options: AcceptOptio
         : `consent_${decision.category}`,
     },
   };
+}
+
+/** The same event has the same id, whatever the order of its keys; half a character or 1e999 has no canonical form. */
+function contentId(raw: unknown, payload: string): string {
+  let content = payload;
+  try {
+    content = canonicalize(raw) ?? payload;
+  } catch {} // as it was read, then
+  return `hash-${hash('sha256', content, 'base64url')}`;
 }
 
 function refuse(raw: unknown, problems: EventProblem[]): Accepted & { ok: false } {

@@ -1,17 +1,26 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { IngestAuth } from '../config.ts';
+import { checkSignature, matchesAny, refuseUnread } from './signature.ts';
 
-/** Who may send: any credential that is configured is accepted, compared in constant time. */
+/**
+ * Who may send: any credential that is configured is accepted, compared in constant time. Asked twice: with the
+ * headers alone, so that strangers' bodies are not even read, and with the body where only a signature can tell.
+ */
 export type Authenticator = (request: {
   headers: IncomingHttpHeaders;
-  rawBody: Buffer;
+  /** Null before it was read. */
+  rawBody: Buffer | null;
   remoteAddress: string | undefined;
 }) => AuthResult;
 
-export type AuthResult = { ok: true } | { ok: false; detail: string; challenge: string };
+export type AuthResult =
+  | { ok: true; naming: Naming }
+  | { ok: false; detail: string; challenge: string }
+  /** Only the body can tell. */
+  | { ok: 'unread' };
 
-const toleranceMs = 5 * 60_000;
+/** Which headers may stand for a messageId: those that somebody without the credential can't have changed. */
+export type Naming = 'any' | 'webhook-id' | 'none';
 
 export function createAuthenticator(auth: IngestAuth, now: () => number = Date.now): Authenticator {
   const { tokens, basic, hmacSecrets } = auth;
@@ -23,89 +32,51 @@ export function createAuthenticator(auth: IngestAuth, now: () => number = Date.n
   const refused = (detail: string): AuthResult => ({ ok: false, detail, challenge });
 
   return ({ headers, rawBody, remoteAddress }) => {
-    if (!isConfigured) return auth.open || isLoopback(remoteAddress) ? granted : refused(notConfigured);
+    if (!isConfigured) {
+      if (auth.open) return granted;
+      if (!isLoopback(remoteAddress)) return refused(notConfigured);
+      return comesFromElsewhere(headers) ? refused(onlyThisMachine) : granted;
+    }
     const [scheme, credentials] = splitOnce(headers.authorization ?? '');
     if (/^bearer$/i.test(scheme) && matchesAny(tokens, credentials)) return granted;
     if (/^basic$/i.test(scheme) && matchesAny(basic, Buffer.from(credentials, 'base64').toString('utf8')))
       return granted;
     if (hmacSecrets.length === 0) return refused(wrongCredentials);
+    if (rawBody === null) {
+      const detail = refuseUnread(headers, now());
+      return detail === null ? { ok: 'unread' } : refused(detail);
+    }
     const signed = checkSignature(headers, rawBody, hmacSecrets, now());
-    return signed === true ? granted : refused(signed);
+    return signed.ok ? { ok: true, naming: signed.signedHeader ?? 'none' } : refused(signed.detail);
   };
 }
 
-const granted: AuthResult = { ok: true };
+const granted: AuthResult = { ok: true, naming: 'any' };
 
 const notConfigured =
   'no credential is configured, so that only this machine may send: set INGEST_TOKEN (or INGEST_BASIC, INGEST_HMAC_SECRET) here and the same in the webhook, or INGEST_AUTH=none to let everybody send';
+const onlyThisMachine =
+  'no credential is configured, so that only this machine may send, and a proxy or a foreign web page brought this request: set INGEST_TOKEN (or INGEST_BASIC, INGEST_HMAC_SECRET) here and the same in the webhook, or INGEST_AUTH=none to let everybody send';
 const wrongCredentials =
   'the credentials are missing or wrong: send what INGEST_TOKEN or INGEST_BASIC is set to, in the Authorization header';
-
-/** True, or why the signature is not accepted. Three forms: Signal's own, Standard Webhooks, and one over the bare body. */
-function checkSignature(
-  headers: IncomingHttpHeaders,
-  body: Buffer,
-  secrets: readonly string[],
-  nowMs: number,
-): true | string {
-  const standard = one(headers['webhook-signature']);
-  const signature = one(headers['x-signature']) ?? one(headers['x-hub-signature-256']);
-  if (standard !== undefined) {
-    const id = one(headers['webhook-id']) ?? '';
-    const seconds = one(headers['webhook-timestamp']) ?? '';
-    if (!isRecent(Number(seconds) * 1000, nowMs)) return staleTimestamp('webhook-timestamp');
-    const expected = secrets.map((secret) =>
-      createHmac('sha256', standardKey(secret)).update(`${id}.${seconds}.`).update(body).digest('base64'),
-    );
-    const given = standard
-      .split(' ')
-      .filter((part) => part.startsWith('v1,'))
-      .map((part) => part.slice(3));
-    return given.some((part) => matchesAny(expected, part)) || wrongSignature;
-  }
-  if (signature === undefined)
-    return 'the signature is missing: send X-Signature and X-Timestamp, signed with INGEST_HMAC_SECRET';
-  const given = signature.replace(/^sha256=/i, '').toLowerCase();
-  const timestamp = one(headers['x-timestamp']);
-  if (timestamp !== undefined && !isRecent(Number(timestamp), nowMs)) return staleTimestamp('X-Timestamp');
-  const prefix = timestamp === undefined ? '' : `${timestamp}.`;
-  const expected = secrets.map((secret) => createHmac('sha256', secret).update(prefix).update(body).digest('hex'));
-  return matchesAny(expected, given) || wrongSignature;
-}
-
-const wrongSignature =
-  'the signature does not match the body: check that INGEST_HMAC_SECRET is the secret that the sender signs with';
-const staleTimestamp = (header: string): string =>
-  `${header} is not within 5 minutes of this server's clock: check both clocks`;
-
-function isRecent(ms: number, nowMs: number): boolean {
-  return Number.isFinite(ms) && Math.abs(nowMs - ms) <= toleranceMs;
-}
-
-/** Standard Webhooks gives secrets as `whsec_` and base64. */
-function standardKey(secret: string): Buffer {
-  return secret.startsWith('whsec_') ? Buffer.from(secret.slice(6), 'base64') : Buffer.from(secret);
-}
-
-/** Looks at every candidate in full: the time it takes says nothing of which one was near. */
-function matchesAny(candidates: readonly string[], given: string): boolean {
-  const digest = fingerprint(given);
-  let found = false;
-  for (const candidate of candidates) found = timingSafeEqual(fingerprint(candidate), digest) || found;
-  return found;
-}
-
-const fingerprint = (text: string): Buffer => createHmac('sha256', 'compare').update(text).digest();
 
 function isLoopback(address: string | undefined): boolean {
   return address !== undefined && (/^(::ffff:)?127\./.test(address) || address === '::1');
 }
 
+const proxied = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via', 'cf-connecting-ip'];
+
+/**
+ * A connection from this machine may still carry a stranger's request: through a proxy that runs here, or from a web
+ * page whose name was made to resolve to 127.0.0.1, which a browser then takes for the same origin.
+ */
+function comesFromElsewhere(headers: IncomingHttpHeaders): boolean {
+  if (proxied.some((name) => headers[name] !== undefined)) return true;
+  const isBrowser = headers.origin !== undefined || headers['sec-fetch-site'] !== undefined;
+  return isBrowser && !/^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i.test(headers.host ?? '');
+}
+
 function splitOnce(text: string): [string, string] {
   const space = text.indexOf(' ');
   return space < 0 ? [text, ''] : [text.slice(0, space), text.slice(space + 1).trim()];
-}
-
-function one(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? value[0] : value;
 }

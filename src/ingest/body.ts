@@ -2,9 +2,10 @@ import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import secureJson from 'secure-json-parse';
 import { ProblemError } from '../problem.ts';
+import { textLimits } from './event.ts';
 
 /** Limits of a request; the same as Signal's own batch endpoint, with twice its events. */
-export const limits = { events: 1000, bodyBytes: 5 * 1024 * 1024, eventBytes: 64 * 1024, depth: 32 };
+export const limits = { events: 1000, bodyBytes: 5 * 1024 * 1024, eventBytes: 64 * 1024, depth: 32, ...textLimits };
 
 /** The raw events of a request body. Throws a `ProblemError`. */
 export async function readBody(raw: Buffer, encoding: string | undefined): Promise<unknown[]> {
@@ -27,17 +28,18 @@ export async function readBody(raw: Buffer, encoding: string | undefined): Promi
   return list;
 }
 
-const decoders: Record<string, (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>> = {
-  gzip: promisify(gunzip),
-  'x-gzip': promisify(gunzip),
-  deflate: promisify(inflate),
-  br: promisify(brotliDecompress),
-};
+type Decode = (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>;
+const decoders = new Map<string, Decode>([
+  ['gzip', promisify(gunzip)],
+  ['x-gzip', promisify(gunzip)],
+  ['deflate', promisify(inflate)],
+  ['br', promisify(brotliDecompress)],
+]);
 
 async function decompress(bytes: Buffer, encoding = 'identity'): Promise<Buffer> {
   const name = encoding.trim().toLowerCase();
   if (name === 'identity' || name === '') return bytes;
-  const decode = decoders[name];
+  const decode = decoders.get(name);
   if (!decode) {
     throw new ProblemError({
       status: 415,

@@ -26,8 +26,14 @@ export type SignalEvent = {
 export type EventProblem = { code: string; message: string; path: string };
 export type ParsedEvent = { ok: true; event: SignalEvent } | { ok: false; problems: EventProblem[] };
 
+/** In UTF-16 units. An id is a key of indexes, in memory and in databases that take no key of some kilobytes. */
+export const textLimits = { idLength: 512, nameLength: 1024 };
+
 const id = (description: string) =>
-  z.union([z.string(), z.number()], { error: 'must be a text or a number' }).nullish().meta({ description });
+  z
+    .union([z.string(), z.number()], { error: 'must be a text or a number' })
+    .nullish()
+    .meta({ description: `${description} At most ${textLimits.idLength} characters.` });
 
 const object = (description: string) =>
   z.record(z.string(), z.unknown(), { error: 'must be an object' }).nullish().meta({ description });
@@ -97,8 +103,8 @@ export function parseEvent(raw: unknown): ParsedEvent {
   }
   const wire = parsed.data;
   const event = normalise(wire);
-  const missing = missingName(wire, event);
-  return missing ? refused([missing]) : { ok: true, event };
+  const wrong = missingName(wire, event) ?? tooLong(event);
+  return wrong ? refused([wrong]) : { ok: true, event };
 }
 
 function refused(problems: EventProblem[]): ParsedEvent {
@@ -149,6 +155,24 @@ function missingName(wire: WireEvent, event: SignalEvent): EventProblem | undefi
   return undefined;
 }
 
+function tooLong(event: SignalEvent): EventProblem | undefined {
+  for (const key of ['userId', 'anonymousId', 'groupId', 'messageId'] as const) {
+    if ((event[key]?.length ?? 0) > textLimits.idLength)
+      return {
+        code: 'invalid_field',
+        message: `${key} is longer than ${textLimits.idLength} characters: send a shorter one`,
+        path: key,
+      };
+  }
+  if ((event.name?.length ?? 0) <= textLimits.nameLength) return undefined;
+  const path = event.type === 'track' ? 'event' : 'name';
+  return {
+    code: 'invalid_field',
+    message: `${path} is longer than ${textLimits.nameLength} characters: send a shorter one`,
+    path,
+  };
+}
+
 /** Ids are compared as text; an empty one is an absent one. NUL has no place in a database text. */
 function text(value: unknown): string | undefined {
   if (typeof value === 'number') return String(value);
@@ -163,7 +187,8 @@ function text(value: unknown): string | undefined {
 export function plainEmail(value: unknown): string | undefined {
   if (typeof value !== 'string') return undefined;
   const email = value.trim().toLowerCase();
-  return email.length <= 254 && /^[^\s@\0]+@[^\s@\0]+$/.test(email) ? email : undefined;
+  // No control characters, and no half of a surrogate pair, which a database would turn into another key.
+  return email.length <= 254 && /^[^\s@\p{Cc}\p{Cs}]+@[^\s@\p{Cc}\p{Cs}]+$/u.test(email) ? email : undefined;
 }
 
 export function isSha256(value: unknown): boolean {

@@ -3,16 +3,25 @@ import type { Settlements } from '../dispatch/settlements.ts';
 import { ProblemError, sendProblem } from '../problem.ts';
 import { type NewEvent, type Queue, QueueUnavailable, type Receipt } from '../queue/queue.ts';
 import { type Accepted, type AcceptOptions, acceptEvent } from './accept.ts';
+import type { Admission } from './admission.ts';
 import { answerEvents, answerStatus, type EventAnswer } from './answer.ts';
-import type { Authenticator } from './auth.ts';
+import type { Authenticator, Naming } from './auth.ts';
 import { limits, readBody, tooLarge } from './body.ts';
 import { readPreference } from './prefer.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What may name an event of this request; null until its sender is known. */
+    naming: Naming | null;
+  }
+}
 
 export type IngestOptions = {
   queue: Queue;
   settlements: Settlements;
   authenticate: Authenticator;
   accept: AcceptOptions;
+  admission: Pick<Admission, 'admit'>;
   waitMs: number;
   /** The installation of that name, or without one that which /ingest feeds; null where there is none. */
   installation(name: string | undefined): string | null;
@@ -45,27 +54,40 @@ export async function ingestRoutes(app: FastifyInstance, options: IngestOptions)
     (_, body, done) => done(null, body),
   );
 
+  app.decorateRequest('naming', null);
   for (const url of ['/ingest', '/ingest/:installation'])
-    app.route<Addressed>({ method: ['POST', 'PUT'], url, handler: ingest });
+    app.route<Addressed>({ method: ['POST', 'PUT'], url, onRequest: authenticate, handler: ingest });
+
+  /** Before the body is read, and again after it where only a signature can tell. */
+  async function authenticate(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
+    const auth = options.authenticate({
+      headers: request.headers,
+      rawBody: Buffer.isBuffer(request.body) ? request.body : null,
+      remoteAddress: request.socket.remoteAddress,
+    });
+    if (auth.ok === false) {
+      reply.header('www-authenticate', auth.challenge);
+      return sendProblem(reply, { status: 401, code: 'unauthorized', detail: auth.detail });
+    }
+    if (auth.ok === true) request.naming = auth.naming;
+    if (request.body !== undefined) return undefined;
+    const full = options.admission.admit(request.raw, reply.raw);
+    return full ? sendProblem(reply, full) : undefined;
+  }
 
   async function ingest(request: FastifyRequest<Addressed>, reply: FastifyReply): Promise<FastifyReply> {
     const startedAt = performance.now();
     const rawBody = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-    const auth = options.authenticate({
-      headers: request.headers,
-      rawBody,
-      remoteAddress: request.socket.remoteAddress,
-    });
-    if (!auth.ok) {
-      reply.header('www-authenticate', auth.challenge);
-      return sendProblem(reply, { status: 401, code: 'unauthorized', detail: auth.detail });
+    request.body = rawBody;
+    if (request.naming === null) {
+      const refused = await authenticate(request, reply);
+      if (refused) return refused;
     }
     const installation = options.installation(request.params.installation);
     if (installation === null) return refuseAddress(reply, request.params.installation);
     const events = await readBody(rawBody, request.headers['content-encoding']);
     const receivedAtMs = now();
-    const requestKey =
-      events.length > 1 ? undefined : (header(request, 'webhook-id') ?? header(request, 'idempotency-key'));
+    const requestKey = events.length > 1 ? undefined : requestKeyOf(request);
     const arrival = { installation, receivedAtMs, requestKey, trace: options.traceparentOf?.(request) };
     const accepted = events.map((raw) => acceptEvent(raw, arrival, options.accept));
     const kept = accepted.flatMap((one) => (one.ok ? [one.event] : []));
@@ -139,6 +161,16 @@ export async function ingestRoutes(app: FastifyInstance, options: IngestOptions)
     if (ids.size === 0 || !options.isDeliverySoon(installation, ids.size)) return new Map();
     return options.settlements.wait([...ids], ms);
   }
+}
+
+/** A header that the sender's signature does not cover may be anybody's: it would make a new event of a replayed one. */
+function requestKeyOf(request: FastifyRequest): string | undefined {
+  if (request.naming === 'none') return undefined;
+  const signed = header(request, 'webhook-id');
+  const key = request.naming === 'webhook-id' ? signed : (signed ?? header(request, 'idempotency-key'));
+  if (key === undefined || key.length <= limits.idLength) return key;
+  const detail = `webhook-id or Idempotency-Key is longer than ${limits.idLength} characters: send a shorter one`;
+  throw new ProblemError({ status: 400, code: 'invalid_key', detail });
 }
 
 function header(request: FastifyRequest, name: string): string | undefined {

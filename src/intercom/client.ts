@@ -1,4 +1,4 @@
-import { Agent } from 'undici';
+import { Agent, type Dispatcher } from 'undici';
 import { z } from 'zod';
 import type { RateAnswer, RateLimiter } from './rate-limiter.ts';
 
@@ -74,7 +74,7 @@ export function createIntercomClient(options: ClientOptions): IntercomClient {
   const agent = new Agent({
     connections: options.connections,
     pipelining: 1, // an answer that hangs must not hold back another call
-    connect: { timeout: connectTimeoutMs },
+    connect: { timeout: connectTimeoutMs, rejectUnauthorized: true }, // whatever NODE_TLS_REJECT_UNAUTHORIZED says
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
     maxResponseSize: largestAnswerBytes,
@@ -116,7 +116,7 @@ export function createIntercomClient(options: ClientOptions): IntercomClient {
         signal: patience.abort,
       });
       rate = readRate(response.statusCode, response.headers);
-      const text = await response.body.text();
+      const text = await readText(response.body, timeoutMs);
       return readAnswer(response.statusCode, response.headers, text, since(startedAt));
     } catch (error) {
       return readFailure(error, since(startedAt));
@@ -130,6 +130,17 @@ export function createIntercomClient(options: ClientOptions): IntercomClient {
 
 function since(startedAt: number): Timing {
   return { startedAt, ms: performance.now() - startedAt };
+}
+
+/** undici's own limit is the silence between two pieces: an answer that drips would hold its person for hours. */
+async function readText(body: Dispatcher.ResponseData['body'], withinMs: number): Promise<string> {
+  const late = Object.assign(new Error('the answer does not end'), { code: 'UND_ERR_BODY_TIMEOUT' });
+  const timer = setTimeout(() => body.destroy(late), withinMs);
+  try {
+    return await body.text();
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 type Headers = Record<string, string | string[] | undefined>;

@@ -63,7 +63,7 @@ function read(text: string): ContactRecord {
 function fold(record: ContactRecord, other: ContactRecord): ContactRecord {
   const seconds = { ...record.seconds };
   for (const [name, runs] of Object.entries(other.seconds)) {
-    seconds[name] = runs.reduce((sum, [from, to]) => addRun(sum, from, to), seconds[name] ?? []);
+    seconds[name] = runs.reduce((sum, [from, to]) => addRun(sum, from, to), runsOf(record, name));
   }
   const leads = [
     ...record.leadIds,
@@ -121,13 +121,13 @@ type Run = [from: number, to: number];
  * Intercom keeps one event per contact, name and second, and drops every further one with a 202.
  */
 export function freeSecond(record: ContactRecord, eventKey: string, wanted: number): number {
-  const run = (record.seconds[eventKey] ?? []).find(([from, to]) => from <= wanted && wanted <= to);
+  const run = runsOf(record, eventKey).find(([from, to]) => from <= wanted && wanted <= to);
   return run ? run[1] + 1 : wanted;
 }
 
 /** Remembers a second as taken; the oldest runs of a person with very many are let go. */
 export function takeSecond(record: ContactRecord, eventKey: string, second: number): ContactRecord {
-  const runs = addRun(record.seconds[eventKey] ?? [], second, second);
+  const runs = addRun(runsOf(record, eventKey), second, second);
   const seconds = { ...record.seconds, [eventKey]: runs.slice(-runsPerName) };
   const names = Object.keys(seconds);
   if (names.length > eventNames) {
@@ -135,6 +135,11 @@ export function takeSecond(record: ContactRecord, eventKey: string, second: numb
     delete seconds[oldest];
   }
   return { ...record, seconds };
+}
+
+/** An event may be called `constructor`, which every object has something under. */
+function runsOf({ seconds }: ContactRecord, eventKey: string): Run[] {
+  return (Object.hasOwn(seconds, eventKey) ? seconds[eventKey] : undefined) ?? [];
 }
 
 const runsPerName = 32;

@@ -26,13 +26,13 @@ const parameters = {
   ),
   IdempotencyKey: header(
     'Idempotency-Key',
-    'Stands for the `messageId` of an event that has none and is sent by itself, not in a list.',
+    'Stands for the `messageId` of an event that has none and is sent by itself, not in a list. Not in a request that a signature authenticates, since none covers this header.',
     text,
     '7f0f2a0e-1a3c-4c5b-9d57-3f6f0a9f2c11',
   ),
   WebhookId: header(
     'webhook-id',
-    'The same as Idempotency-Key, and goes before it; part of a Standard Webhooks signature.',
+    'The same as Idempotency-Key, and goes before it; part of a Standard Webhooks signature, and beside another signature without effect.',
     text,
     'msg_2b6f',
   ),
@@ -123,7 +123,7 @@ const securitySchemes = {
     in: 'header',
     name: 'X-Signature',
     description:
-      '`sha256=` and the hex HMAC-SHA256, keyed with `INGEST_HMAC_SECRET`, of `X-Timestamp`, a dot and the raw body; without `X-Timestamp`, of the body alone. The signature of Standard Webhooks (`webhook-id`, `webhook-timestamp`, `webhook-signature`) is accepted as well.',
+      '`sha256=` and the hex HMAC-SHA256, keyed with `INGEST_HMAC_SECRET`, of `X-Timestamp`, a dot and the raw body; without `X-Timestamp`, of the body alone. The signature of Standard Webhooks (`webhook-id`, `webhook-timestamp`, `webhook-signature`) is accepted as well. A timestamp has to be within 5 minutes; the same request again within that time is a repeat, whose events are duplicates.',
   },
 };
 

@@ -36,14 +36,29 @@ export function openDatabase(path: string): Database {
  * the process, however that ends. (An exclusive lock on the database itself would shut out an operator's sqlite3.)
  */
 export function lockDatabase(path: string): { release(): void } {
-  const lock = new DatabaseSync(`${path}.lock`);
+  let lock: DatabaseSync | undefined;
   try {
+    lock = new DatabaseSync(`${path}.lock`);
     lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
-  } catch {
-    lock.close();
-    throw new Error(`${path} is in use by another process. One process may use a database file; stop the other one`);
+  } catch (error) {
+    if (lock?.isOpen) lock.close();
+    throw new Error(explainLock(path, error), { cause: error });
   }
-  return { release: () => lock.close() };
+  const held = lock;
+  return { release: () => held.close() };
+}
+
+const sqliteBusy = 5;
+const sqliteReadOnly = 8;
+const sqliteCantOpen = 14;
+
+function explainLock(path: string, error: unknown): string {
+  const code = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : undefined;
+  if (code === sqliteBusy)
+    return `${path} is in use by another process. One process may use a database file; stop the other one`;
+  if (code === sqliteReadOnly || code === sqliteCantOpen)
+    return `${path} can't be written: its folder is read-only, or belongs to another user. Mount the volume writable for this one`;
+  return `${path}.lock can't be used (${error instanceof Error ? error.message : String(error)}): delete it while the service is stopped`;
 }
 
 /**

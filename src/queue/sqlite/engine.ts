@@ -4,6 +4,7 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type Queue, QueueUnavailable, type Standing } from '../queue.ts';
 import { createTurns } from '../turns.ts';
+import type { Salvage } from './salvage.ts';
 import { createLooks } from './looks.ts';
 import {
   isWrite,
@@ -26,6 +27,8 @@ export type SqliteOptions = {
   retention?: Partial<StoreOptions['retention']>;
   /** Told when the writer thread broke and when it works again. */
   onHealth?: (health: ReturnType<Queue['health']>) => void;
+  /** Told when the file was damaged, and what of it was carried over into a new one. */
+  onSalvage?: (salvage: Salvage) => void;
 };
 
 type Waiting = { op: Op; weight: number; resolve(value: never): void; reject(error: Error): void };
@@ -56,6 +59,7 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
   let health: ReturnType<Queue['health']> = { ok: false, reason: 'the database is being opened' };
   /** Leases of a thread that broke are void; the tokens of two threads may be alike. */
   let generation = 0;
+  let isSuspect = false;
   /** Of the leases of this thread, by their own token. */
   let standings = new Map<string, Standing>();
   const turns = createTurns();
@@ -65,6 +69,7 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
     standings = new Map();
     const workerData: WorkerOptions = {
       path: options.path,
+      isSuspect,
       holdAnonymous: options.holdAnonymous ?? false,
       retention: { ...defaultRetention, ...options.retention },
     };
@@ -77,17 +82,21 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
     await new Promise<void>((resolve, reject) => {
       made.once('error', reject);
       made.once('message', (message: Reply) => {
-        if (message.kind === 'broken') reject(new Error(message.message));
-        else resolve();
+        if (message.kind === 'broken') return reject(new Error(message.message));
+        if (message.kind === 'open' && message.salvage) options.onSalvage?.(message.salvage);
+        return resolve();
       });
     });
     made.removeAllListeners('error');
     made.on('error', (error) => broken(made, error.message));
     made.on('message', (message: Reply) => {
-      if (message.kind === 'broken') broken(made, message.message);
-      else if (message.kind === 'batch') finish(message);
+      if (message.kind === 'broken') {
+        isSuspect ||= message.isDamaged;
+        broken(made, message.message);
+      } else if (message.kind === 'batch') finish(message);
     });
     worker = made;
+    isSuspect = false;
     setHealth({ ok: true });
   }
 

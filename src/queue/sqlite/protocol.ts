@@ -1,4 +1,5 @@
 import type { CountedDead, SomeCauses, WalkedDead } from './causes.ts';
+import type { Salvage } from './salvage.ts';
 import type { FoundPage } from './search.ts';
 import type { StoreOptions } from './store.ts';
 import type {
@@ -88,7 +89,8 @@ export type Request = { kind: 'batch'; ops: Op[] } | { kind: 'close' };
 export type Result = { ok: true; value: Results[Op['kind']] } | { ok: false; message: string };
 
 export type Reply =
-  | { kind: 'open' }
+  /** `salvage`: the file was damaged, and is another one now. */
+  | { kind: 'open'; salvage: Salvage | null }
   | {
       kind: 'batch';
       results: Result[];
@@ -99,10 +101,14 @@ export type Reply =
       standings: [token: string, standing: Standing | null][];
     }
   /** The thread can't go on: the disk failed under a sync, or the database could not be opened. */
-  | { kind: 'broken'; message: string }
+  | { kind: 'broken'; message: string; isDamaged: boolean }
   | { kind: 'closed' };
 
-export type WorkerOptions = StoreOptions & { path: string };
+export type WorkerOptions = StoreOptions & {
+  path: string;
+  /** The last thread met damage: the whole file is looked through, however large it is. */
+  isSuspect: boolean;
+};
 
 const reads: ReadonlySet<Op['kind']> = new Set([
   'erasure',

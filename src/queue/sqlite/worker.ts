@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
-import { lockDatabase, openDatabase } from './database.ts';
+import { type Database, lockDatabase, openDatabase } from './database.ts';
 import {
   isWrite,
   type Op,
@@ -11,11 +11,12 @@ import {
   type Results,
   type WorkerOptions,
 } from './protocol.ts';
+import { isDamage, mend, salvage } from './salvage.ts';
 import { openStore, type Store } from './store.ts';
 
 // The writer thread: owns the database file, so that the event loop never waits for the disk.
 
-const { path, ...options } = workerData as WorkerOptions;
+const { path, isSuspect, ...options } = workerData as WorkerOptions;
 const port = parentPort!;
 /** Forgetting goes on in small steps, so that no acknowledgement waits for it; faster while there is much to forget. */
 const tidyEveryMs = 1000;
@@ -24,8 +25,18 @@ const tidyAgainAfterMs = 20;
 function run(): void {
   mkdirSync(dirname(path), { recursive: true });
   const lock = lockDatabase(path);
-  const db = openDatabase(path);
-  const store = openStore(db, options);
+  let mended = mend(path, isSuspect);
+  let db: Database;
+  let store: Store;
+  try {
+    db = openDatabase(path);
+    store = openStore(db, options);
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    mended = salvage(path, messageOf(error), Date.now());
+    db = openDatabase(path);
+    store = openStore(db, options);
+  }
 
   let timer = setTimeout(tidyUp, tidyEveryMs);
 
@@ -55,14 +66,14 @@ function run(): void {
       });
     });
   });
-  reply({ kind: 'open' });
+  reply({ kind: 'open', salvage: mended });
 
   function guarded(work: () => void): void {
     try {
       work();
     } catch (error) {
       clearTimeout(timer);
-      reply({ kind: 'broken', message: messageOf(error) });
+      reply({ kind: 'broken', message: messageOf(error), isDamaged: isDamage(error) });
       port.close();
       lock.release();
     }
@@ -192,6 +203,6 @@ function reply(message: Reply): void {
 try {
   run();
 } catch (error) {
-  reply({ kind: 'broken', message: messageOf(error) });
+  reply({ kind: 'broken', message: messageOf(error), isDamaged: isDamage(error) });
   port.close();
 }
