@@ -11,7 +11,7 @@ export async function currentOf(tx: Transaction, keys: string[]): Promise<(key: 
 export async function aliasesOf(tx: Transaction, person: string): Promise<string[]> {
   // A key may belong to one that belongs to the person. UNION: also where they went in a circle, it would end.
   const rows = await tx.query<{ key: string }>(
-    `WITH RECURSIVE own (key) AS (SELECT $1::text UNION SELECT alias.key FROM alias JOIN own ON alias.person = own.key)
+    `WITH RECURSIVE own (key) AS (SELECT $1::text COLLATE "C" UNION SELECT alias.key FROM alias JOIN own ON alias.person = own.key)
      SELECT key FROM own WHERE key <> $1 ORDER BY key COLLATE "C"`,
     [person],
   );
