@@ -22,6 +22,8 @@ export type ServiceOptions = {
   simulator: IntercomSimulator;
   /** Where the database lies; a new folder if absent. */
   folder?: string;
+  /** A PostgreSQL database instead, which others may share. */
+  database?: string;
   /** The path that has to answer 200 before it counts as started. */
   ready?: '/readyz' | '/readyz?only=store' | '/healthz';
 };
@@ -32,14 +34,16 @@ export const adminToken = 'bench-admin-token';
 const nodeFlags = (process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter((flag) => flag !== '');
 
 export async function startService(stage: Stage, options: ServiceOptions): Promise<Service> {
-  const { simulator, folder = stage.folder(), ready = '/readyz' } = options;
+  const { simulator, ready = '/readyz' } = options;
+  const database = options.database ?? `file:${join(options.folder ?? stage.folder(), 'queue.db')}`;
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const env = {
     INTERCOM_ACCESS_TOKEN: simulator.token,
     INTERCOM_REGION: 'us',
     INTERCOM_API_URL: simulator.url,
-    DATABASE_URL: `file:${join(folder, 'queue.db')}`,
+    DATABASE_URL: database,
+    ENCRYPTION_KEY: Buffer.alloc(32, 1).toString('base64'),
     PORT: String(port),
     ADMIN_TOKEN: adminToken,
     LOG_LEVEL: 'warn',
