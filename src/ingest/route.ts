@@ -58,31 +58,34 @@ export async function ingestRoutes(app: FastifyInstance, options: IngestOptions)
   for (const url of ['/ingest', '/ingest/:installation'])
     app.route<Addressed>({ method: ['POST', 'PUT'], url, onRequest: authenticate, handler: ingest });
 
-  /** Before the body is read, and again after it where only a signature can tell. */
   async function authenticate(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
+    if (refuses(request, reply)) return reply;
+    const full = options.admission.admit(request.raw, reply.raw);
+    return full ? sendProblem(reply, full) : undefined;
+  }
+
+  /**
+   * Before the body is read, and again after it where only a signature can tell. Not async, and no reply as its value:
+   * a reply can be awaited, and what comes of that is undefined.
+   */
+  function refuses(request: FastifyRequest, reply: FastifyReply): boolean {
     const auth = options.authenticate({
       headers: request.headers,
       rawBody: Buffer.isBuffer(request.body) ? request.body : null,
       remoteAddress: request.socket.remoteAddress,
     });
-    if (auth.ok === false) {
-      reply.header('www-authenticate', auth.challenge);
-      return sendProblem(reply, { status: 401, code: 'unauthorized', detail: auth.detail });
-    }
     if (auth.ok === true) request.naming = auth.naming;
-    if (request.body !== undefined) return undefined;
-    const full = options.admission.admit(request.raw, reply.raw);
-    return full ? sendProblem(reply, full) : undefined;
+    if (auth.ok !== false) return false;
+    reply.header('www-authenticate', auth.challenge);
+    sendProblem(reply, { status: 401, code: 'unauthorized', detail: auth.detail });
+    return true;
   }
 
   async function ingest(request: FastifyRequest<Addressed>, reply: FastifyReply): Promise<FastifyReply> {
     const startedAt = performance.now();
     const rawBody = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
     request.body = rawBody;
-    if (request.naming === null) {
-      const refused = await authenticate(request, reply);
-      if (refused) return refused;
-    }
+    if (request.naming === null && refuses(request, reply)) return reply;
     const installation = options.installation(request.params.installation);
     if (installation === null) return refuseAddress(reply, request.params.installation);
     const events = await readBody(rawBody, request.headers['content-encoding']);
