@@ -43,7 +43,7 @@ t.test(`three replicas keep every promise through ${rounds} blows (CHAOS_SEED=${
     INTERCOM_API_URL: simulator.url,
     LOG_LEVEL: 'info',
   });
-  const known = [...count(12, (n) => user(`u-${n}`)), ...count(4, (n) => lead(`lead-${n}`))];
+  const known = [...count(10, (n) => user(`u-${n}`)), ...count(3, (n) => lead(`lead-${n}`))];
   /** Who comes while things break: a lead's creation that was cut short waits minutes for the search index. */
   const newUsers: Person[] = [];
   const newLeads: Person[] = [];
@@ -61,7 +61,7 @@ t.test(`three replicas keep every promise through ${rounds} blows (CHAOS_SEED=${
     const everybody = (): Person[] => [...known, ...newUsers, ...newLeads];
     // Counted in acknowledgements, not in time: a slow machine is struck just as deep in its work.
     const enough = async (): Promise<void> => {
-      const target = acknowledgedOf(everybody()) + 1 + random.below(120);
+      const target = acknowledgedOf(everybody()) + 1 + random.below(80);
       await until('enough was acknowledged', () => acknowledgedOf(everybody()) >= target, 120_000);
     };
     await enough();
