@@ -48,17 +48,19 @@ export function inherited(): Record<string, string | undefined> {
   return { PATH: process.env.PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE };
 }
 
-/** The answer to a post, or undefined where the process died before it answered. */
+/** The answer to a post, or undefined where the process died before it answered, or took longer than this. */
 export async function tryPost(
   url: string,
   body: unknown,
   headers: Record<string, string> = {},
+  withinMs = 300_000,
 ): Promise<{ status: number; body: unknown } | undefined> {
   try {
     const response = await request(`${url}/ingest`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...headers },
       body: JSON.stringify(body),
+      signal: AbortSignal.timeout(withinMs),
     });
     return { status: response.statusCode, body: await response.body.json() };
   } catch {

@@ -34,6 +34,12 @@ export class Rollback<T> extends Error {
 export const usualLimitMs = 10_000;
 const connectMs = 2000;
 const triesAtMost = 10;
+/**
+ * A process that stalls, or whose machine is gone without a word, between two statements of a transaction would hold
+ * the rows that it locked, and with them the takeover of its leases, until TCP notices (hours). As long as a lease; the
+ * wait of a commit for a standby is no idleness. LOCAL, since PgBouncer gives the session to others.
+ */
+const begin = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'";
 
 // Counters and times are bigint; all of them are below 2^53.
 types.setTypeParser(types.builtins.INT8, Number);
@@ -96,7 +102,7 @@ export function openDatabase(
       };
       client.on('notice', notice);
       try {
-        await client.query('BEGIN');
+        await client.query(begin);
         const value = await work({ query: async (text, values) => (await client.query(text, values)).rows });
         await client.query('COMMIT');
         if (unsynced) throw new QueueUnavailable('cannot_store', unsynced);
@@ -144,7 +150,8 @@ function isConflict(error: unknown): boolean {
 
 /**
  * The connection or the server is gone, or the server does not take writes now: classes 08 (connection), 57 (operator
- * intervention: shutdown, crash), 53 (out of disk, memory, connections), 58 (I/O error), 25006 (a standby).
+ * intervention: shutdown, crash), 53 (out of disk, memory, connections), 58 (I/O error), 25006 (a standby), 25P03 (idle
+ * for too long within a transaction).
  */
 function isConnectionError(error: unknown): boolean {
   if (!(error instanceof Error) || error instanceof QueueUnavailable) return false;
@@ -155,7 +162,7 @@ function isConnectionError(error: unknown): boolean {
       error.message.includes('not queryable') ||
       error.message.startsWith('timeout exceeded')
     );
-  return /^(08|57|53|58)/.test(code) || code === '25006' || /^E[A-Z]+$/.test(code);
+  return /^(08|57|53|58)/.test(code) || code === '25006' || code === '25P03' || /^E[A-Z]+$/.test(code);
 }
 
 function codeOf(error: unknown): string | undefined {
