@@ -161,8 +161,22 @@ export function createMetrics(version: string, read: () => Promise<Readings>) {
     return registry.metrics();
   }
 
+  /** Once per request and kind of answer: a counter that is told of each event would cost more than its answer. */
+  function answered(events: Answered[]): void {
+    const counts = new Map<string, { status: string; reason: string; n: number }>();
+    for (const event of events) {
+      const { status } = event;
+      const reason = event.error?.code ?? event.reason ?? '';
+      const key = `${status} ${reason}`;
+      const known = counts.get(key);
+      if (known) known.n += 1;
+      else counts.set(key, { status, reason, n: 1 });
+    }
+    for (const { status, reason, n } of counts.values()) ingest.inc({ status, reason }, n);
+  }
+
   return {
-    ingest,
+    answered,
     attempts,
     settled,
     calls,
@@ -173,6 +187,12 @@ export function createMetrics(version: string, read: () => Promise<Readings>) {
     contentType: registry.contentType,
   };
 }
+
+export type Answered = {
+  status: string;
+  reason?: string | undefined;
+  error?: { code: string } | undefined;
+};
 
 export type Readings = {
   /** Null while the store can't tell. */

@@ -6,6 +6,7 @@ import { type Queue, QueueUnavailable, type Standing } from '../queue.ts';
 import { createTurns } from '../turns.ts';
 import type { Salvage } from './salvage.ts';
 import { createLooks } from './looks.ts';
+import { packEvents } from './event-columns.ts';
 import {
   isWrite,
   type Op,
@@ -231,7 +232,7 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
       if (waitingBytes + bytes > maxWaitingBytes || waitingEvents + events.length > maxWaitingEvents) {
         return Promise.reject(new QueueUnavailable('overloaded', 'more events arrive than the disk can take'));
       }
-      const asked = ask({ kind: 'enqueue', events }, bytes);
+      const asked = ask({ kind: 'enqueue', events: packEvents(events) }, bytes);
       if (worker && !closing) {
         waitingBytes += bytes;
         waitingEvents += events.length;

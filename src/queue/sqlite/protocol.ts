@@ -1,4 +1,5 @@
 import type { CountedDead, SomeCauses, WalkedDead } from './causes.ts';
+import type { PackedEvents } from './event-columns.ts';
 import type { Salvage } from './salvage.ts';
 import type { FoundPage } from './search.ts';
 import type { StoreOptions } from './store.ts';
@@ -25,7 +26,7 @@ import type {
 
 /** What the event loop asks of the writer thread. The ops of one batch share one synced transaction. */
 export type Op =
-  | { kind: 'enqueue'; events: NewEvent[] }
+  | { kind: 'enqueue'; events: PackedEvents }
   | { kind: 'settle'; token: string; progress: Progress }
   | { kind: 'release'; token: string; retry: Retry | undefined }
   | { kind: 'redrive'; ids: string[] }

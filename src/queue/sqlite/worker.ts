@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { type Database, lockDatabase, openDatabase } from './database.ts';
+import { unpackEvents } from './event-columns.ts';
 import {
   isWrite,
   type Op,
@@ -130,7 +131,7 @@ function tidy(store: Store): boolean {
 }
 
 function write(store: Store, op: Op): Results[Op['kind']] {
-  if (op.kind === 'enqueue') return store.enqueue(op.events);
+  if (op.kind === 'enqueue') return store.enqueue(unpackEvents(op.events));
   if (op.kind === 'redrive') return store.redrive(op.ids);
   if (op.kind === 'erase') return store.erase({ ...op, nowMs: Date.now() });
   if (op.kind === 'discard') return store.discard(op.installation, Date.now());
