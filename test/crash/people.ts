@@ -10,6 +10,9 @@ export type Person = {
   acknowledged: number[];
 };
 
+/** Events of one post. */
+export const mostAtOnce = 3;
+
 export function user(id: string): Person {
   return { id, identity: { userId: id }, next: 0, acknowledged: [] };
 }
@@ -26,7 +29,7 @@ export async function load(
 ): Promise<void> {
   while (!signal.aborted) {
     const n = person.next;
-    const events = Array.from({ length: 1 + (n % 3) }, (_, i) => ({
+    const events = Array.from({ length: 1 + (n % mostAtOnce) }, (_, i) => ({
       type: 'track',
       event: 'Clicked',
       ...person.identity,

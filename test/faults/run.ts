@@ -109,8 +109,8 @@ export async function runSeed(t: Test, seed: number, stage: Stage = { env: {}, r
     if (revokedAt === undefined) return;
     await reached(revokedAt);
     simulator.setTokens(['another-token']);
-    const before = simulator.calls.length;
-    const isRefused = (): boolean => simulator.calls.slice(before).some(({ status }) => status === 401);
+    const revoked = simulator.calls.length;
+    const isRefused = (): boolean => simulator.calls.slice(revoked).some(({ status }) => status === 401);
     await until('a call is refused', async () => isRefused() || isDrained(), drainWithinMs);
     simulator.setTokens([token]);
   }
