@@ -6,7 +6,7 @@ const server = await startPostgres();
 t.teardown(() => server.close());
 
 t.test('under drawn mixes of faults two replicas on PostgreSQL keep every promise together', (t) =>
-  judgeSeeds(t, 16, async () => ({
+  judgeSeeds(t, 10, async () => ({
     replicas: 2,
     env: {
       DATABASE_URL: await server.newDatabase(),
