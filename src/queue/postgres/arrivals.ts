@@ -2,6 +2,7 @@ import { idOf } from '../event-id.ts';
 import { fingerprint } from '../fingerprint.ts';
 import { createKinship, isDevice, isUser } from '../kinship.ts';
 import type { NewEvent, Receipt } from '../queue.ts';
+import { shareKeys } from './advisory.ts';
 import { knowAliases, readAliases, writeAliases } from './aliases.ts';
 import { Again, type Transaction } from './database.ts';
 import { rememberConsent } from './consents.ts';
@@ -27,14 +28,14 @@ type Arrival = {
 /** `people` is one per event; `queued` tells how many jobs each line has got. */
 export type Accepted = { receipts: Receipt[]; people: string[]; queued: Map<string, number> };
 
-/** Accepted events into the tables, within a transaction that shares the keys (advisory.ts). One receipt per event. */
+/** Accepted events into the tables. One receipt per event. */
 export async function acceptEvents(
   tx: Transaction,
   given: NewEvent[],
   options: { devices: boolean; slot: number },
 ): Promise<Accepted> {
   const events = given.map(storableEvent);
-  const seqs = await remember(tx, events);
+  const [, seqs] = await Promise.all([tx.query(shareKeys), remember(tx, events)]);
   const fresh = events.flatMap((event, index) => (seqs[index]!.isFresh ? [{ index, event }] : []));
   const keys = secondKeys(events, options.devices);
   const stored = await readAliases(tx, keys);
@@ -68,12 +69,14 @@ export async function acceptEvents(
     touched.push(join.into);
   }
   await writeAliases(tx, aliases.changed());
-  await insert(tx, arrivals);
   const queued = linesOf(arrivals);
-  await lengthen(tx, queued);
-  if (touched.length > 0) await refreshDue(tx, touched);
-  await rememberConsent(tx, arrivals);
-  await count(tx, options.slot, deltasOf(arrivals));
+  await Promise.all([
+    insert(tx, arrivals),
+    lengthen(tx, queued),
+    touched.length > 0 ? refreshDue(tx, touched) : undefined,
+    rememberConsent(tx, arrivals),
+    count(tx, options.slot, deltasOf(arrivals)),
+  ]);
   const receipts = await answer(tx, events, seqs, arrivals);
   return { receipts, people: events.map((event) => current(keyOf(event))), queued };
 }

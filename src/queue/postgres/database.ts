@@ -55,6 +55,7 @@ export function openDatabase(
     idleTimeoutMillis: 30_000,
     keepAlive: true,
     application_name: 'signal-intercom',
+    pipeline: true, // what is asked at once is sent at once, and answered in order
   });
   pool.on('error', () => {}); // an idle connection that broke: the next one is made when it is needed
 
@@ -102,8 +103,10 @@ export function openDatabase(
       };
       client.on('notice', notice);
       try {
-        await client.query(begin);
+        const begun = client.query(begin);
+        begun.catch(ignore); // then what follows it fails as well
         const value = await work({ query: async (text, values) => (await client.query(text, values)).rows });
+        await begun;
         await client.query('COMMIT');
         if (unsynced) throw new QueueUnavailable('cannot_store', unsynced);
         return value;

@@ -24,13 +24,8 @@ export async function settle(tx: Transaction, settlements: Settlement[], slot: n
     const lane = lanes.get(one.token);
     return lane ? [{ ...one, lane }] : [];
   });
-  await choose(tx, standing);
-  await finish(
-    tx,
-    standing.filter(({ lane }) => lane.state === laneState.leased),
-    slot,
-  );
-  await keepRecords(tx, standing);
+  const leased = standing.filter(({ lane }) => lane.state === laneState.leased);
+  await Promise.all([choose(tx, standing), finish(tx, leased, slot), keepRecords(tx, standing)]);
 }
 
 type Standing = Settlement & { lane: Lane };

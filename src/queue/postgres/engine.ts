@@ -1,6 +1,5 @@
 import { randomInt } from 'node:crypto';
 import { type NewEvent, type Queue, QueueUnavailable, type Receipt } from '../queue.ts';
-import { shareKeys } from './advisory.ts';
 import { acceptEvents } from './arrivals.ts';
 import { createCauses } from './causes.ts';
 import { openDatabase, Rollback } from './database.ts';
@@ -65,10 +64,7 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
     limitMs: enqueueMs,
     async run(batches) {
       const { receipts } = await guarded(() =>
-        db.transaction(async (tx) => {
-          await tx.query(shareKeys);
-          return acceptEvents(tx, batches.flat(), { devices, slot });
-        }, enqueueMs),
+        db.transaction((tx) => acceptEvents(tx, batches.flat(), { devices, slot }), enqueueMs),
       );
       let from = 0;
       const each = batches.map(({ length }) => receipts.slice(from, (from += length)));
@@ -177,7 +173,6 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
     },
     preview: (events) =>
       db.transaction(async (tx) => {
-        await tx.query(shareKeys);
         const { receipts, people, queued } = await acceptEvents(tx, events, { devices, slot: slot + 3 });
         const persons = [...new Set(people)];
         const views = await viewer.views(tx, persons);

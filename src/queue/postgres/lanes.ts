@@ -28,16 +28,17 @@ const columns = 'person, queued, state, due_at, blockers, token, "into", record'
 export async function lockLanes(tx: Transaction, people: Iterable<string>): Promise<Map<string, Lane>> {
   const keys = [...new Set(people)].sort();
   if (keys.length === 0) return new Map();
-  await tx.query(
+  const made = tx.query(
     `INSERT INTO lane (person, installation, state)
      SELECT key, split_part(key, '/', 1), CASE WHEN strpos(key, '/anon:') > 0 THEN ${laneState.held} ELSE ${laneState.free} END
      FROM unnest($1::text[]) WITH ORDINALITY t (key, o) ORDER BY o ON CONFLICT (person) DO NOTHING`,
     [keys],
   );
-  const rows = await tx.query<Row>(
+  const locked = tx.query<Row>(
     `SELECT ${columns} FROM lane WHERE person = ANY($1::text[]) ORDER BY person COLLATE "C" FOR UPDATE`,
     [keys],
   );
+  const [, rows] = await Promise.all([made, locked]);
   if (rows.length < keys.length) throw new Again(); // one was swept in between
   return new Map(rows.map(({ due_at, ...lane }) => [lane.person, { ...lane, dueAtMs: due_at }]));
 }
