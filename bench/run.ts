@@ -1,5 +1,5 @@
 // `npm run bench`: measures the built service on this machine. docs/benchmarks.md says what and how.
-//   node bench/run.ts [--quick] [ingest batch latency calls drain quota start] [backlog] [consoles] [growth] [generators] [replicas]
+//   node bench/run.ts [--quick] [ingest batch latency calls drain quota start] [backlog] [consoles] [growth] [generators] [replicas] [shared-quota]
 import { statfs } from 'node:fs/promises';
 import type { Bench } from './bench.ts';
 import { benchFolder, createStage } from './processes.ts';
@@ -14,11 +14,11 @@ import { growth } from './scenarios/growth.ts';
 import { ingest } from './scenarios/ingest.ts';
 import { latency } from './scenarios/latency.ts';
 import { quota } from './scenarios/quota.ts';
-import { replicas } from './scenarios/replicas.ts';
+import { replicas, sharedQuota } from './scenarios/replicas.ts';
 import { start } from './scenarios/start.ts';
 
 const usual = { ingest, batch, latency, calls, drain, quota, start };
-const onlyByName = { backlog, consoles, generators, growth, replicas };
+const onlyByName = { backlog, consoles, generators, growth, replicas, 'shared-quota': sharedQuota };
 const scenarios: Record<string, (bench: Bench) => Promise<void>> = { ...usual, ...onlyByName };
 
 const options = process.argv.slice(2).filter((word) => word.startsWith('-'));
