@@ -44,7 +44,7 @@ t.test('until the first answer tells the limit, one call is under way', async (t
   const calls = await tryToTake(10);
   t.equal(calls.gone(), 1);
   limiter.learn(answer());
-  await turn();
+  await advance(20);
   t.equal(calls.gone(), 10);
 });
 
@@ -53,12 +53,12 @@ t.test('a backlog is spread over the window, and uses all of it', async (t) => {
   await tryToTake(1);
   limiter.learn(answer());
   const calls = await tryToTake(3000);
-  t.equal(calls.gone(), 99, 'a few go at once');
-  mock.timers.tick(4_250);
-  await turn();
+  t.ok(calls.gone() < 10, `${calls.gone()} at once`);
+  await advance(250);
+  t.ok(calls.gone() >= 99 && calls.gone() < 150, `${calls.gone()} soon`);
+  await advance(4_000);
   t.ok(calls.gone() > 950 && calls.gone() < 1150, `${calls.gone()} at half of the way`);
-  mock.timers.tick(4_300);
-  await turn();
+  await advance(4_300);
   t.equal(calls.gone(), 1997);
 });
 
@@ -67,16 +67,13 @@ t.test('a window is used up to its limit but for two urgent calls, and the next 
   await tryToTake(1);
   limiter.learn(answer());
   const calls = await tryToTake(250);
-  mock.timers.tick(8_600);
-  await turn();
+  await advance(8_600);
   t.equal(calls.gone(), 97);
   await limiter.take(patient, true);
   await limiter.take(patient, true);
-  mock.timers.tick(1_300);
-  await turn();
+  await advance(1_300);
   t.equal(calls.gone(), 97, 'not before the window ends');
-  mock.timers.tick(8_700);
-  await turn();
+  await advance(8_700);
   t.equal(calls.gone(), 97 + 98);
 });
 
@@ -85,8 +82,7 @@ t.test('the share of the quota is kept', async (t) => {
   await tryToTake(1);
   limiter.learn(answer());
   const calls = await tryToTake(250);
-  mock.timers.tick(8_600);
-  await turn();
+  await advance(8_600);
   t.equal(calls.gone(), 97);
 });
 
@@ -95,8 +91,7 @@ t.test('what other apps take is not used twice', async (t) => {
   await tryToTake(1);
   limiter.learn(answer(60));
   const calls = await tryToTake(250);
-  mock.timers.tick(8_600);
-  await turn();
+  await advance(8_600);
   t.equal(calls.gone(), 100 - 61 - 2);
 });
 
@@ -107,19 +102,15 @@ t.test(
     await tryToTake(1);
     limiter.learn({ ...answer(), limited: true });
     const calls = await tryToTake(1);
-    mock.timers.tick(9_500);
-    await turn();
+    await advance(9_500);
     t.equal(calls.gone(), 0);
-    mock.timers.tick(1_600);
-    await turn();
+    await advance(1_600);
     t.equal(calls.gone(), 1);
     limiter.learn({ ...answer(), limited: true });
     const next = await tryToTake(1);
-    mock.timers.tick(10_000);
-    await turn();
+    await advance(10_000);
     t.equal(next.gone(), 0, 'the end of the window was too early');
-    mock.timers.tick(2_500);
-    await turn();
+    await advance(2_500);
     t.equal(next.gone(), 1);
   },
 );
@@ -131,12 +122,11 @@ t.test(
     await tryToTake(1);
     limiter.learn({ ...answer(), dateMs: start - 5_000, remaining: 100 });
     const calls = await tryToTake(200);
+    await advance(250);
     t.equal(calls.gone(), 97);
-    mock.timers.tick(4_900);
-    await turn();
+    await advance(4_650);
     t.equal(calls.gone(), 97);
-    mock.timers.tick(200);
-    await turn();
+    await advance(200);
     t.ok(calls.gone() > 97, 'the next window has begun');
   },
 );
@@ -148,11 +138,9 @@ t.test('an Intercom that tells no limit is not slowed down to one call at a time
   t.equal((await tryToTake(500)).gone(), 500);
   limiter.learn({ isTelling: false, tookMs: 0, limited: true, retryAfterSeconds: 30 });
   const calls = await tryToTake(1);
-  mock.timers.tick(29_900);
-  await turn();
+  await advance(29_900);
   t.equal(calls.gone(), 0, 'but waits as long as it is asked to');
-  mock.timers.tick(200);
-  await turn();
+  await advance(200);
   t.equal(calls.gone(), 1);
 });
 
@@ -168,4 +156,12 @@ t.test('a call that is no longer wanted leaves the line', async (t) => {
 
 async function turn(): Promise<void> {
   for (let n = 0; n < 5; n += 1) await Promise.resolve();
+}
+
+/** In steps, as the event loop would see it: a timer of the mock knows only the time at the end of a step. */
+async function advance(ms: number): Promise<void> {
+  for (let left = ms; left > 0; left -= 5) {
+    mock.timers.tick(Math.min(5, left));
+    await turn();
+  }
 }

@@ -46,6 +46,8 @@ const urgentCalls = 2;
 const spreadMs = 8500;
 const burstShare = 0.05;
 const smallestBurst = 64;
+/** Between two calls, where the quota is known: a hundred at the edge of a window would keep senders waiting. */
+const gapMs = 2;
 /** Several calls a look, when many wait. */
 const shortestWaitMs = 5;
 /** A `Reset` further away is not believed. */
@@ -76,6 +78,7 @@ export function createRateLimiter(options: {
   let askAtMs = 0; // by Intercom's clock, not before
   let toldPauseMs = 0; // what the pool knows of `pausedUntilMs`
   let inFlight = 0;
+  let nextAtMs = 0; // by Intercom's clock
   let pausedUntilMs = 0; // by Intercom's clock
   let limitedWindow = -1; // the last one in which Intercom answered 429
   let waiters: { resolve(): void; urgent: boolean }[] = [];
@@ -120,6 +123,7 @@ export function createRateLimiter(options: {
     sent = 0;
     granted = 0;
     askAtMs = 0;
+    nextAtMs = 0;
   }
 
   function isShared(): boolean {
@@ -128,7 +132,7 @@ export function createRateLimiter(options: {
 
   function mayGo(urgent: boolean): boolean {
     roll();
-    if (now() < pausedUntilMs) return false;
+    if (now() < Math.max(pausedUntilMs, urgent ? 0 : nextAtMs)) return false;
     if (limit === null) return inFlight === 0;
     if (isShared()) return granted > 0 && counted < budget(true);
     return used < allowance(urgent);
@@ -164,6 +168,10 @@ export function createRateLimiter(options: {
     if (!isShared()) used += 1;
     sent += 1;
     inFlight += 1;
+    if (limit === null || limit === Infinity) return;
+    // Never slower than twice the pace of the quota; a look makes up for what came due since the last.
+    const gap = Math.min(gapMs, spreadMs / budget(false) / 2);
+    nextAtMs = Math.max(nextAtMs, now() - shortestWaitMs) + gap;
   }
 
   function admit(): void {
@@ -175,7 +183,10 @@ export function createRateLimiter(options: {
     }
     if (pool && isShared() && pausedUntilMs > Math.max(now(), toldPauseMs) && now() >= askAtMs) void ask(pool);
     if (waiters.length === 0 || isAsking || (limit === null && now() >= pausedUntilMs)) return;
-    const atMs = Math.max(pausedUntilMs, askAtMs, opensAtMs(waiters[0]!.urgent));
+    const { urgent } = waiters[0]!;
+    const isGranted = isShared() && granted > 0 && counted < budget(true);
+    const opensMs = isGranted ? now() : Math.max(askAtMs, opensAtMs(urgent));
+    const atMs = Math.max(pausedUntilMs, urgent ? 0 : nextAtMs, opensMs);
     if (pool && isShared() && atMs <= now()) void ask(pool);
     else timer = setTimeout(admit, Math.max(shortestWaitMs, Math.ceil(atMs - now())));
   }
