@@ -36,7 +36,7 @@ export async function closedLoop(load: Load & ({ seconds: number } | { requests:
       return;
     }
     left -= 1;
-    connection.send(request(load), (status) => {
+    connection.send(requestText(load.url, load.body()), (status) => {
       round.answered(status, nowMs, endsAtMs);
       next(connection);
     });
@@ -64,7 +64,7 @@ export async function openLoop(load: Load & { seconds: number; perSecond: number
       if (!connection) return;
       const dueAtMs = startedAtMs + (sent * 1000) / load.perSecond;
       sent += 1;
-      connection.send(request(load), (status) => {
+      connection.send(requestText(load.url, load.body()), (status) => {
         round.answered(status, dueAtMs, Infinity);
         free.push(connection);
         if (sent < total) sendDue();
@@ -111,7 +111,7 @@ async function openRound({ url, connections: count = usualConnections }: Load) {
   };
 }
 
-function request({ url, body }: Load): string {
-  const payload = body();
+/** A request to /ingest as it goes over the wire. */
+export function requestText(url: string, payload: string): string {
   return `POST /ingest HTTP/1.1\r\nhost: ${url.slice(7)}\r\ncontent-type: application/json\r\nprefer: respond-async\r\ncontent-length: ${payload.length}\r\n\r\n${payload}`;
 }

@@ -1,5 +1,5 @@
 // `npm run bench`: measures the built service on this machine. docs/benchmarks.md says what and how.
-//   node bench/run.ts [--quick] [ingest batch latency calls drain quota start] [backlog] [consoles] [growth] [generators] [replicas] [shared-quota]
+//   node bench/run.ts [--quick] [ingest batch latency calls drain quota start] [backlog] [consoles] [growth] [generators] [overload] [replicas] [shared-quota]
 import { statfs } from 'node:fs/promises';
 import type { Bench } from './bench.ts';
 import { benchFolder, createStage } from './processes.ts';
@@ -13,12 +13,13 @@ import { generators } from './scenarios/generators.ts';
 import { growth } from './scenarios/growth.ts';
 import { ingest } from './scenarios/ingest.ts';
 import { latency } from './scenarios/latency.ts';
+import { overload } from './scenarios/overload.ts';
 import { quota } from './scenarios/quota.ts';
 import { replicas, sharedQuota } from './scenarios/replicas.ts';
 import { start } from './scenarios/start.ts';
 
 const usual = { ingest, batch, latency, calls, drain, quota, start };
-const onlyByName = { backlog, consoles, generators, growth, replicas, 'shared-quota': sharedQuota };
+const onlyByName = { backlog, consoles, generators, growth, overload, replicas, 'shared-quota': sharedQuota };
 const scenarios: Record<string, (bench: Bench) => Promise<void>> = { ...usual, ...onlyByName };
 
 const options = process.argv.slice(2).filter((word) => word.startsWith('-'));

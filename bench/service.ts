@@ -30,8 +30,8 @@ export type ServiceOptions = {
 
 export const adminToken = 'bench-admin-token';
 
-/** For instance --cpu-prof; see docs/benchmarks.md. */
-const nodeFlags = (process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter((flag) => flag !== '');
+/** As `npm start` and the image have it; others instead, for instance --cpu-prof: see docs/benchmarks.md. */
+const nodeFlags = (process.env.BENCH_NODE_FLAGS ?? '--max-semi-space-size=8').split(' ').filter((flag) => flag !== '');
 
 export async function startService(stage: Stage, options: ServiceOptions): Promise<Service> {
   const { simulator, ready = '/readyz' } = options;

@@ -241,7 +241,11 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     const detail = `${request.method} ${path} is no route of this service; /openapi.yaml lists them`;
     return sendProblem(reply, { status: 404, code: 'not_found', detail });
   });
-  const admission = createAdmission(beside);
+  const admission = createAdmission({
+    databasePath: beside,
+    queued: () => queue.depth(),
+    mostQueued: config.maxQueuedEvents,
+  });
   const storeHealth = (): ReturnType<typeof queue.health> => {
     const reason = admission.storeFull();
     return reason === null ? queue.health() : { ok: false, reason };

@@ -77,6 +77,7 @@ const Environment = z.object({
     .default('2.11'),
   INTERCOM_QUOTA_SHARE: z.coerce.number().gt(0).max(1).default(1),
   INTERCOM_CONCURRENCY: count(1, 1000).default(64),
+  QUEUE_MAX_EVENTS: count(1, 1_000_000_000).default(2_000_000),
   HOST: z.string().default('127.0.0.1'),
   PORT: port.default(8080),
   ADMIN_HOST: z.string().default('127.0.0.1'),
@@ -149,6 +150,8 @@ export type Config = Readonly<{
   intercomVersion: string;
   quotaShare: number;
   concurrency: number;
+  /** With so many events waiting to be sent, no more are taken. */
+  maxQueuedEvents: number;
   host: string;
   port: number;
   /** A port of its own for everything but /ingest, probes and metrics; null: one port for all. */
@@ -261,6 +264,7 @@ export function readConfig(variables: Record<string, string | undefined>): Confi
     intercomVersion: env.INTERCOM_VERSION,
     quotaShare: env.INTERCOM_QUOTA_SHARE,
     concurrency: env.INTERCOM_CONCURRENCY,
+    maxQueuedEvents: env.QUEUE_MAX_EVENTS,
     host: env.HOST,
     port: env.PORT,
     admin: env.ADMIN_PORT === undefined ? null : Object.freeze({ host: env.ADMIN_HOST, port: env.ADMIN_PORT }),

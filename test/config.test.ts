@@ -56,6 +56,7 @@ t.test('an empty variable counts as unset, and the defaults are those of the con
     retryMaxAgeMs: 72 * 3_600_000,
     quotaShare: 1,
     concurrency: 64,
+    maxQueuedEvents: 2_000_000,
   });
   t.ok(Object.isFrozen(config));
 });

@@ -9,7 +9,12 @@ export const limits = { events: 1000, bodyBytes: 5 * 1024 * 1024, eventBytes: 64
 
 /** The raw events of a request body. Throws a `ProblemError`. */
 export async function readBody(raw: Buffer, encoding: string | undefined): Promise<unknown[]> {
-  const body = parse(await decompress(raw, encoding));
+  return readEvents(await decompress(raw, encoding));
+}
+
+/** The raw events of a body that is not compressed. Throws a `ProblemError`. */
+export function readEvents(bytes: Buffer): unknown[] {
+  const body = parse(bytes);
   const list = listOf(body) ?? [body];
   if (list.length === 0) {
     throw new ProblemError({
@@ -36,9 +41,14 @@ const decoders = new Map<string, Decode>([
   ['br', promisify(brotliDecompress)],
 ]);
 
-async function decompress(bytes: Buffer, encoding = 'identity'): Promise<Buffer> {
+export function isCompressed(encoding = 'identity'): boolean {
+  return !['identity', ''].includes(encoding.trim().toLowerCase());
+}
+
+/** At most `limits.bodyBytes`. Throws a `ProblemError`. */
+export async function decompress(bytes: Buffer, encoding = 'identity'): Promise<Buffer> {
+  if (!isCompressed(encoding)) return bytes;
   const name = encoding.trim().toLowerCase();
-  if (name === 'identity' || name === '') return bytes;
   const decode = decoders.get(name);
   if (!decode) {
     throw new ProblemError({

@@ -1,3 +1,4 @@
+import underPressure from '@fastify/under-pressure';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Settlements } from '../dispatch/settlements.ts';
 import { ProblemError, sendProblem } from '../problem.ts';
@@ -6,7 +7,7 @@ import { type Accepted, type AcceptOptions, acceptEvent } from './accept.ts';
 import type { Admission } from './admission.ts';
 import { answerEvents, answerStatus, type EventAnswer } from './answer.ts';
 import type { Authenticator, Naming } from './auth.ts';
-import { limits, readBody, tooLarge } from './body.ts';
+import { limits, readEvents, tooLarge } from './body.ts';
 import { readPreference } from './prefer.ts';
 
 declare module 'fastify' {
@@ -21,7 +22,7 @@ export type IngestOptions = {
   settlements: Settlements;
   authenticate: Authenticator;
   accept: AcceptOptions;
-  admission: Pick<Admission, 'admit'>;
+  admission: Pick<Admission, 'admit' | 'open'>;
   waitMs: number;
   /** The installation of that name, or without one that which /ingest feeds; null where there is none. */
   installation(name: string | undefined): string | null;
@@ -37,6 +38,9 @@ export type IngestOptions = {
   traceparentOf?: ((request: FastifyRequest) => string | undefined) | undefined;
   now?: () => number;
 };
+
+/** The event loop, on the average of a second: who came now would wait as long for each step of an answer. */
+const latestMs = 1000;
 
 type Addressed = { Params: { installation?: string } };
 
@@ -54,13 +58,25 @@ export async function ingestRoutes(app: FastifyInstance, options: IngestOptions)
     (_, body, done) => done(null, body),
   );
 
+  await app.register(underPressure, {
+    maxEventLoopDelay: latestMs,
+    pressureHandler: () =>
+      Promise.reject(
+        new ProblemError({
+          status: 429,
+          code: 'overloaded',
+          detail: `the service is more than ${latestMs / 1000} s behind with its work; nothing was kept, send again later`,
+          retryAfterSeconds: 1,
+        }),
+      ),
+  });
   app.decorateRequest('naming', null);
   for (const url of ['/ingest', '/ingest/:installation'])
     app.route<Addressed>({ method: ['POST', 'PUT'], url, onRequest: authenticate, handler: ingest });
 
   async function authenticate(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
     if (refuses(request, reply)) return reply;
-    const full = options.admission.admit(request.raw, reply.raw);
+    const full = await options.admission.admit(request.raw, reply.raw);
     return full ? sendProblem(reply, full) : undefined;
   }
 
@@ -88,17 +104,10 @@ export async function ingestRoutes(app: FastifyInstance, options: IngestOptions)
     if (request.naming === null && refuses(request, reply)) return reply;
     const installation = options.installation(request.params.installation);
     if (installation === null) return refuseAddress(reply, request.params.installation);
-    const events = await readBody(rawBody, request.headers['content-encoding']);
-    const receivedAtMs = now();
-    const requestKey = events.length > 1 ? undefined : requestKeyOf(request);
-    const arrival = { installation, receivedAtMs, requestKey, trace: options.traceparentOf?.(request) };
-    const accepted = events.map((raw) => acceptEvent(raw, arrival, options.accept));
-    const kept = accepted.flatMap((one) => (one.ok ? [one.event] : []));
+    const { accepted, kept, receipts } = await keep(request, rawBody, installation);
     if (kept.length === 0) return refuseAll(request, reply, accepted, startedAt);
-
-    const prefer = readPreference(request.headers.prefer, options.waitMs);
-    const receipts = await options.queue.enqueue(kept);
     options.onKept(kept, receipts);
+    const prefer = readPreference(request.headers.prefer, options.waitMs);
     const settled = await waitFor(installation, receipts, prefer.waitMs);
     const answers = answerEvents(accepted, receipts, settled, options.holdReason(installation));
     const status = answerStatus(answers);
@@ -122,6 +131,28 @@ export async function ingestRoutes(app: FastifyInstance, options: IngestOptions)
       );
     }
     return reply.code(status).type('application/json').send(JSON.stringify(body));
+  }
+
+  /** Reads, decides and keeps; what is left of a large body may be forgotten then. */
+  async function keep(
+    request: FastifyRequest,
+    rawBody: Buffer,
+    installation: string,
+  ): Promise<{ accepted: Accepted[]; kept: NewEvent[]; receipts: Receipt[] }> {
+    const { bytes, leave } = await options.admission.open(request.raw, rawBody);
+    try {
+      request.body = undefined;
+      const events = readEvents(bytes);
+      const receivedAtMs = now();
+      const requestKey = events.length > 1 ? undefined : requestKeyOf(request);
+      const arrival = { installation, receivedAtMs, requestKey, trace: options.traceparentOf?.(request) };
+      const accepted = events.map((raw) => acceptEvent(raw, arrival, options.accept));
+      const kept = accepted.flatMap((one) => (one.ok ? [one.event] : []));
+      const receipts = kept.length === 0 ? [] : await options.queue.enqueue(kept);
+      return { accepted, kept, receipts };
+    } finally {
+      leave();
+    }
   }
 
   function refuseAddress(reply: FastifyReply, name: string | undefined): FastifyReply {
