@@ -22,10 +22,13 @@ FROM ${BASE_IMAGE}
 LABEL org.opencontainers.image.title="signal-intercom" \
       org.opencontainers.image.description="Turns Datafly Signal events into Intercom contacts and timeline events" \
       org.opencontainers.image.licenses="MIT"
+# Memory goes back to the system, and heaps (CMD) stay small: left to malloc and V8, a large machine gives away 150 MB
+# more under load (docs/benchmarks.md).
 ENV NODE_ENV=production \
     HOST=0.0.0.0 \
     PORT=8080 \
-    DATABASE_URL=file:/data/signal-intercom.db
+    DATABASE_URL=file:/data/signal-intercom.db \
+    MALLOC_ARENA_MAX=2
 WORKDIR /app
 # A new volume takes the owner of the directory that it covers.
 RUN mkdir /data && chown 1000:1000 /data
@@ -40,6 +43,5 @@ VOLUME /data
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
   CMD ["node", "-e", "require(process.env.TLS_CERT_FILE?'https':'http').get({host:'127.0.0.1',port:process.env.PORT,path:'/healthz',rejectUnauthorized:false},r=>process.exit(r.statusCode===200?0:1)).on('error',()=>process.exit(1))"]
-# A small young generation: V8's own choice takes 60 MB more and makes nothing faster here (docs/benchmarks.md).
 # Also in this image: node dist/simulator/main.js, the simulated Intercom.
-CMD ["node", "--max-semi-space-size=8", "dist/server.js"]
+CMD ["node", "--max-semi-space-size=16", "--max-old-space-size=512", "dist/server.js"]

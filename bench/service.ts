@@ -30,8 +30,10 @@ export type ServiceOptions = {
 
 export const adminToken = 'bench-admin-token';
 
-/** As `npm start` and the image have it; others instead, for instance --cpu-prof: see docs/benchmarks.md. */
-const nodeFlags = (process.env.BENCH_NODE_FLAGS ?? '--max-semi-space-size=8').split(' ').filter((flag) => flag !== '');
+/** As the image has them; others instead, for instance --cpu-prof: see docs/benchmarks.md. */
+const imageFlags = '--max-semi-space-size=16 --max-old-space-size=512';
+const imageEnv = { MALLOC_ARENA_MAX: '2' };
+const nodeFlags = (process.env.BENCH_NODE_FLAGS ?? imageFlags).split(' ').filter((flag) => flag !== '');
 
 export async function startService(stage: Stage, options: ServiceOptions): Promise<Service> {
   const { simulator, ready = '/readyz' } = options;
@@ -47,6 +49,7 @@ export async function startService(stage: Stage, options: ServiceOptions): Promi
     PORT: String(port),
     ADMIN_TOKEN: adminToken,
     LOG_LEVEL: 'warn',
+    ...imageEnv,
   };
   const child = stage.start('dist/server.js', env, nodeFlags);
   await until(`the service answers ${ready}`, child, () => answers(url + ready));
