@@ -38,7 +38,7 @@ const rereadAfterMs = 10 * 60_000;
 export function createAttributes(
   model: 'contact' | 'company',
   options: { createAttributes: boolean },
-  now: () => number = Date.now,
+  now: () => number = () => performance.now(),
   from: Known = { names: undefined, readAtMs: -Infinity, refused: new Set() },
 ): Attributes {
   let known = from.names;
