@@ -1,6 +1,7 @@
 import t from 'tap';
 import { request } from 'undici';
-import { type Service, startService, until, writes } from './service.ts';
+import { type Fault, startSimulator } from '../src/simulator/simulator.ts';
+import { type Service, startService, token, until, writes } from './service.ts';
 
 const identify = (userId: string, traits: object = {}) => ({ type: 'identify', userId, traits });
 const track = (userId: string, event: string, more: object = {}) => ({ type: 'track', event, userId, ...more });
@@ -74,6 +75,39 @@ t.test('CREATE_ATTRIBUTES makes what the workspace lacks, with its type', async 
   t.equal(service.simulator.count('POST /data_attributes'), 3);
   await service.post(identify('v', { plan: 'team' }));
   t.equal(service.simulator.count('POST /data_attributes'), 3, 'once');
+});
+
+t.test('a trait is not left out because its attribute could not be made, or read, at that moment', async (t) => {
+  const failures: Fault[] = [
+    { kind: 'status', status: 503, endpoint: 'POST /data_attributes' },
+    { kind: 'reset_after', endpoint: 'POST /data_attributes' },
+    { kind: 'rate_limited', endpoint: 'POST /data_attributes' },
+    { kind: 'status', status: 500, endpoint: 'GET /data_attributes', times: 3 },
+  ];
+  for (const fault of failures) {
+    const simulator = await startSimulator({ tokens: [token] });
+    t.teardown(() => simulator.close());
+    simulator.inject(fault);
+    const service = await startService(t, { env: { CREATE_ATTRIBUTES: 'true' }, simulator });
+    await service.post(identify('u', { plan: 'pro' }));
+    const arrived = await until('it is delivered', () => simulator.contact('u'));
+    t.match(arrived.custom_attributes, { plan: 'pro' }, JSON.stringify(fault));
+    t.ok(
+      simulator.calls.some((call) => call.fault === fault.kind),
+      'control: it failed',
+    );
+    await service.stop();
+  }
+});
+
+t.test('people who bring the same new trait in the same moment all have it', async (t) => {
+  const service = await startService(t, { env: { CREATE_ATTRIBUTES: 'true' }, simulator: { latencyMs: 50 } });
+  await service.post(identify('first', { name: 'F' }));
+  const { body } = await service.post(Array.from({ length: 20 }, (_, n) => identify(`u-${n}`, { plan: 'pro' })));
+  t.ok(service.simulator.count('POST /data_attributes') > 1, 'control: it was made more than once');
+  t.ok(body.events.every(({ status }) => status === 'delivered'));
+  const plans = Array.from({ length: 20 }, (_, n) => service.simulator.contact(`u-${n}`)?.custom_attributes.plan);
+  t.strictSame(new Set(plans), new Set(['pro']));
 });
 
 t.test(
