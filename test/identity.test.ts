@@ -119,6 +119,19 @@ t.test('after an unknown end, a lead is searched for and not made again', async 
   t.strictSame(roles(simulator), [['lead', 'a@example.com']]);
 });
 
+t.test('a clock that is set back by an hour makes nobody wait an hour for a lead in doubt', async (t) => {
+  const { simulator, deliver, pass } = await open(t);
+  simulator.inject({ kind: 'reset_after', endpoint: 'POST /contacts', times: 1 });
+  const lead = await deliver('email:a@example.com', [asked]);
+  pass(-60 * minute);
+  const early = await deliver('user:u', [asked, login], null, [lead.record!]);
+  t.match(early.outcomes, [{ kind: 'retry', reason: 'lead_unconfirmed', afterMs: 3 * minute }]);
+  pass(3 * minute);
+  const late = await deliver('user:u', [asked, login], early.record);
+  t.match(late.outcomes, [{ kind: 'delivered' }, { kind: 'delivered' }]);
+  t.strictSame(roles(simulator), [['user', 'u']]);
+});
+
 t.test("a lead's event in doubt goes to the lead again before that becomes its user", async (t) => {
   const { simulator, deliver } = await open(t);
   await deliver('user:u', [job({ type: 'track', event: 'Asked', userId: 'u' })]);

@@ -3,6 +3,7 @@ import t from 'tap';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { startService, until } from './service.ts';
+import type { AlertName } from '../src/alerts/causes.ts';
 
 const operations = readFileSync('docs/operations.md', 'utf8');
 const dashboardText = readFileSync('docs/grafana-dashboard.json', 'utf8');
@@ -158,16 +159,31 @@ t.test('the dashboard takes its data source as a variable, and no panel covers a
   t.equal(new Set(ids).size, ids.length);
 });
 
+const runbook = operations.slice(operations.indexOf('## Runbook'));
+const anchors = [...runbook.matchAll(/^### (.+)$/gm)].map(([, title]) =>
+  title!
+    .toLowerCase()
+    .replace(/[^\w\s-]/g, '')
+    .replaceAll(' ', '-'),
+);
+
 t.test('each rule has its section in the runbook, and each section its rule', async (t) => {
-  const runbook = operations.slice(operations.indexOf('## Runbook'));
-  const anchors = [...runbook.matchAll(/^### (.+)$/gm)].map(([, title]) =>
-    title!
-      .toLowerCase()
-      .replace(/[^\w\s-]/g, '')
-      .replaceAll(' ', '-'),
-  );
   t.same(
     rules.map(({ annotations }) => annotations.runbook).sort(),
     anchors.map((anchor) => `docs/operations.md#${anchor}`).sort(),
   );
+});
+
+t.test("each of the service's own alerts leads to its section in the runbook", async (t) => {
+  const sections: Record<AlertName, string> = {
+    hold: 'delivery-is-on-hold',
+    dead_letters: 'dead-letters-rise',
+    backlog: 'the-backlog-is-old',
+    silence: 'no-events-arrive',
+    store: 'events-cant-be-stored',
+  };
+  for (const [name, section] of Object.entries(sections)) {
+    t.match(operations, new RegExp(`^\\| \`${name}\` \\|.*\\(#${section}\\) \\|$`, 'm'));
+    t.ok(anchors.includes(section), section);
+  }
 });

@@ -13,8 +13,12 @@ export type ServiceProcess = {
   end(signal: NodeJS.Signals): Promise<number | string | null>;
 };
 
-export async function startProcess(t: Test, env: Record<string, string>): Promise<ServiceProcess> {
-  const child = spawn(process.execPath, ['src/server.ts'], {
+export async function startProcess(
+  t: Pick<Test, 'teardown'>,
+  env: Record<string, string>,
+  entry = 'src/server.ts',
+): Promise<ServiceProcess> {
+  const child = spawn(process.execPath, [entry], {
     env: { ...inherited(), INTERCOM_ACCESS_TOKEN: token, INTERCOM_REGION: 'us', PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

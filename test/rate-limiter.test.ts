@@ -9,7 +9,7 @@ const patient = new AbortController().signal;
 function setUp(t: Test, options: { share?: number; limit?: number } = {}) {
   mock.timers.enable({ apis: ['setTimeout', 'Date'], now: start });
   t.teardown(() => mock.timers.reset());
-  const limiter = createRateLimiter({ share: options.share ?? 1 });
+  const limiter = createRateLimiter({ share: options.share ?? 1, now: () => Date.now() });
   const limit = options.limit ?? 100;
   const counted = new Map<number, number>();
 

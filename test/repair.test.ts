@@ -1,13 +1,15 @@
 import t from 'tap';
 import { request } from 'undici';
-import { type Service, startService, until, writes } from './service.ts';
+import { type Fault, startSimulator } from '../src/simulator/simulator.ts';
+import { type Service, startService, token, until, writes } from './service.ts';
 
 const identify = (userId: string, traits: object = {}) => ({ type: 'identify', userId, traits });
 const track = (userId: string, event: string, more: object = {}) => ({ type: 'track', event, userId, ...more });
 
-async function intercom({ simulator }: Service, method: 'POST' | 'DELETE', path: string): Promise<void> {
+async function intercom({ simulator }: Service, method: 'POST' | 'DELETE', path: string, sent?: object): Promise<void> {
   const headers = { authorization: 'Bearer demo-token', accept: 'application/json', 'intercom-version': '2.11' };
-  await (await request(simulator.url + path, { method, headers })).body.dump();
+  const body = sent && { headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(sent) };
+  await (await request(simulator.url + path, { method, headers, ...body })).body.dump();
 }
 
 t.test(
@@ -74,6 +76,40 @@ t.test('CREATE_ATTRIBUTES makes what the workspace lacks, with its type', async 
   t.equal(service.simulator.count('POST /data_attributes'), 3);
   await service.post(identify('v', { plan: 'team' }));
   t.equal(service.simulator.count('POST /data_attributes'), 3, 'once');
+});
+
+t.test('a trait is not left out because its attribute could not be made, or read, at that moment', async (t) => {
+  const failures: Fault[] = [
+    { kind: 'status', status: 503, endpoint: 'POST /data_attributes' },
+    { kind: 'reset_after', endpoint: 'POST /data_attributes' },
+    { kind: 'rate_limited', endpoint: 'POST /data_attributes' },
+    { kind: 'status', status: 500, endpoint: 'GET /data_attributes', times: 3 },
+  ];
+  for (const fault of failures) {
+    const simulator = await startSimulator({ tokens: [token] });
+    t.teardown(() => simulator.close());
+    simulator.inject(fault);
+    const service = await startService(t, { env: { CREATE_ATTRIBUTES: 'true' }, simulator });
+    await service.post(identify('u', { plan: 'pro' }));
+    const arrived = await until('it is delivered', () => simulator.contact('u'));
+    t.match(arrived.custom_attributes, { plan: 'pro' }, JSON.stringify(fault));
+    t.ok(
+      simulator.calls.some((call) => call.fault === fault.kind),
+      'control: it failed',
+    );
+    await service.stop();
+  }
+});
+
+t.test('a trait whose attribute somebody else has made a moment ago is not left out', async (t) => {
+  const service = await startService(t, { env: { CREATE_ATTRIBUTES: 'true' } });
+  await service.post(identify('first', { name: 'F' })); // the list is read
+  const attribute = { model: 'contact', name: 'plan', data_type: 'string' };
+  await intercom(service, 'POST', '/data_attributes', attribute);
+  const { body } = await service.post(identify('u', { plan: 'pro' }));
+  t.match(body.events[0], { status: 'delivered' });
+  t.equal(service.simulator.count('POST /data_attributes'), 2, 'control: the second one was refused');
+  t.match(service.simulator.contact('u')?.custom_attributes, { plan: 'pro' });
 });
 
 t.test(

@@ -1,5 +1,6 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { remedyFor } from '../intercom/reach.ts';
 import { type Check, fail, ok } from './check.ts';
 
 const timeoutMs = 10_000;
@@ -32,14 +33,4 @@ function settled(socket: Socket, event: 'connect' | 'secureConnect'): Promise<st
 function codeOf(error: Error): string {
   if ('code' in error && typeof error.code === 'string') return error.code;
   return error instanceof AggregateError && error.errors[0] instanceof Error ? codeOf(error.errors[0]) : error.message;
-}
-
-function remedyFor(failure: string): string {
-  if (failure === 'ENOTFOUND' || failure === 'EAI_AGAIN')
-    return 'the name is not found: check the DNS of this machine or container, and INTERCOM_API_URL if it is set';
-  if (/CERT|SIGNATURE|TLS|SSL/.test(failure))
-    return "its certificate is not trusted: if a proxy of yours opens TLS, give Node the proxy's CA with NODE_EXTRA_CA_CERTS";
-  const proxied = process.env.HTTPS_PROXY ?? process.env.https_proxy;
-  const hint = proxied === undefined ? '' : ' (HTTPS_PROXY is not used)';
-  return `let this machine connect to that host and port directly${hint}: look at firewall and egress rules`;
 }

@@ -50,7 +50,9 @@ export function createCompanies(options: { identity: ReturnType<typeof createIde
   }
 
   async function upsert(c: Conversation, company: Company): Promise<Outcome | Upserted> {
-    const attributes = await options.attributes.writable(company.customAttributes, c);
+    const writable = await options.attributes.writable(company.customAttributes, c);
+    if ('kind' in writable) return writable;
+    const { attributes } = writable;
     const known = await readRecord(c, company);
     if (known?.sent === digest(bodyOf(company, attributes))) return { intercomId: known.intercomId, status: null };
     // Two first creates of one company at the same time make one of them fail, and two changes must not cross.

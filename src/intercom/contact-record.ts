@@ -7,6 +7,7 @@ import { z } from 'zod';
 export type ContactRecord = z.infer<typeof ContactRecord>;
 
 const LeadIntent = z.object({ email: z.string(), atMs: z.number() });
+type LeadIntent = z.infer<typeof LeadIntent>;
 
 const ContactRecord = z.object({
   /** Intercom's id, once any answer told it. */
@@ -47,8 +48,15 @@ const ContactRecord = z.object({
 });
 
 /** The record of a lease; those of people joined since are folded into it. */
-export function openRecord(own: string | null, joined: string[]): ContactRecord {
-  return joined.map(read).reduce(fold, own === null ? empty() : read(own));
+export function openRecord(own: string | null, joined: string[], nowMs = Infinity): ContactRecord {
+  const record = joined.map(read).reduce(fold, own === null ? empty() : read(own));
+  // What was begun in the future was begun before the clock was set back, and is not waited for so long.
+  const begunBy = (intent: LeadIntent): LeadIntent => ({ ...intent, atMs: Math.min(intent.atMs, nowMs) });
+  return {
+    ...record,
+    ...(record.leadIntent && { leadIntent: begunBy(record.leadIntent) }),
+    doubtfulLeads: record.doubtfulLeads.map(begunBy),
+  };
 }
 
 function empty(): ContactRecord {

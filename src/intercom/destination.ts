@@ -120,7 +120,7 @@ function openDestination(options: DestinationOptions, attributes: KnownAttribute
     let current: Task | undefined;
     const conversation = createConversation({
       person: readPerson(work.person),
-      record: openRecord(work.record, work.joined),
+      record: openRecord(work.record, work.joined, now()),
       client,
       patience: desk.patience,
       async mayGo() {

@@ -34,8 +34,9 @@ export function createIdentity(options: { attributes: Attributes; now?: () => nu
 
   /** Brings the contact to what is wanted of it, at the fewest calls; delivered without a call where nothing differs. */
   async function upsert(c: Conversation, wanted: Wanted): Promise<Outcome> {
-    const attributes = await options.attributes.writable(wanted.attributes, c);
-    const goal: Wanted = { fields: wanted.fields, attributes: { ...attributes } };
+    const writable = await options.attributes.writable(wanted.attributes, c);
+    if ('kind' in writable) return writable;
+    const goal: Wanted = { fields: wanted.fields, attributes: { ...writable.attributes } };
     for (let round = -(c.record.leadIds.length + c.record.doubtfulLeads.length); round < rounds; round += 1) {
       const outcome = await advance(c, goal);
       if (outcome) return outcome;

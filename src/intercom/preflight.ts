@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import type { IntercomClient, Patience } from './client.ts';
+import type { IntercomClient, Patience, Reply } from './client.ts';
 import { judge, type HoldReason } from './outcome.ts';
+import { remedyFor } from './reach.ts';
 
 /** What `GET /me` tells of the token: whose workspace, in which region; or why nothing can be sent. */
 export type Preflight =
@@ -23,13 +24,19 @@ export async function checkInstallation(
   const verdict = judge(reply);
   if (verdict.kind === 'done') return checkRegion(verdict.body, configuredRegion);
   if (verdict.kind === 'hold') return { ok: false, reason: verdict.reason, ...holdTexts[verdict.reason] };
-  const heard = reply.kind === 'answer' ? `it answered ${reply.status}` : `there was no answer (${reply.code})`;
+  const isWayClosed = reply.kind === 'no_answer' && !reply.sent;
+  const toDo = isWayClosed ? remedyFor(reply.code) : 'check the network and status.intercom.com if it lasts';
   return {
     ok: false,
     reason: 'unreachable',
-    message: `Intercom could not be reached: ${heard}`,
-    remedy: 'nothing is lost and delivery resumes by itself; check the network and status.intercom.com if it lasts',
+    message: `Intercom could not be reached: ${heardOf(reply)}`,
+    remedy: `nothing is lost and delivery resumes by itself; ${toDo}`,
   };
+}
+
+function heardOf(reply: Reply): string {
+  if (reply.kind === 'answer') return `it answered ${reply.status}`;
+  return reply.sent ? `there was no answer (${reply.code})` : `there is no connection to it (${reply.code})`;
 }
 
 function checkRegion(body: unknown, configuredRegion: string | null): Preflight {

@@ -3,7 +3,7 @@ import type { QuotaAsk, QuotaPool, QuotaShare } from './quota-pool.ts';
 import { createServerClock } from './server-clock.ts';
 
 /**
- * Paces calls to Intercom's quota: windows of 10 seconds on the wall clock, whose limit is read from
+ * Paces calls to Intercom's quota: windows of 10 seconds on Intercom's clock, whose limit is read from
  * `X-RateLimit-Limit` and never assumed (developers.intercom.com, "Rate limiting").
  *
  * Until the first answer tells the limit, one call is under way at a time. `Remaining` counts before the current
@@ -67,7 +67,7 @@ export function createRateLimiter(options: {
   now?: () => number;
 }): RateLimiter {
   const { pool } = options;
-  const clock = createServerClock(options.now ?? Date.now);
+  const clock = createServerClock(options.now ?? steadyNow);
   let limit: number | null = null;
   let window = 0;
   let used = 0; // in this window, by our count (with a pool: everybody's) or by Intercom's, whichever is higher
@@ -283,4 +283,9 @@ export function createRateLimiter(options: {
       return { limit, used, waiting: waiters.length, windowEndsAtMs: (window + 1) * windowMs };
     },
   };
+}
+
+/** Whoever sets the machine's clock must not make a pause last until that time comes again. */
+function steadyNow(): number {
+  return performance.timeOrigin + performance.now();
 }

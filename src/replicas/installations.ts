@@ -39,8 +39,8 @@ export function openSharedInstallations({ db, id, pulse, onError }: SharedInstal
       });
     },
     async taken() {
-      const deadline = Date.now() + patienceMs;
-      while (pulse.seen().others > 0 && Date.now() < deadline) {
+      const deadline = performance.now() + patienceMs;
+      while (pulse.seen().others > 0 && performance.now() < deadline) {
         const [row] = await db.query<{ behind: boolean }>(
           `SELECT EXISTS (SELECT 1 FROM replica WHERE id <> $1 AND seen_at > ${nowMs} - ${aliveMs}
              AND installations <> ${installationsText}) AS behind`,

@@ -43,6 +43,22 @@ export async function load(
   }
 }
 
+/** So many posts of a person's, unless one is not acknowledged. */
+export async function loadSome(
+  person: Person,
+  post: (events: object[]) => Promise<boolean>,
+  posts: number,
+): Promise<void> {
+  const enough = new AbortController();
+  let left = posts;
+  const counted = (events: object[]): Promise<boolean> => {
+    left -= 1;
+    if (left === 0) enough.abort();
+    return post(events);
+  };
+  await load(person, counted, enough.signal);
+}
+
 export function acknowledgedOf(people: { acknowledged: number[] }[]): number {
   return people.reduce((sum, person) => sum + person.acknowledged.length, 0);
 }

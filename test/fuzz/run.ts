@@ -89,8 +89,7 @@ export async function fuzz(options: {
   async function send(input: Input): Promise<void> {
     const status = input.kind === 'bytes' ? await sendBytes(input.bytes) : await sendRequest(input);
     findings.statuses.set(status, (findings.statuses.get(status) ?? 0) + 1);
-    // 502: the check of a token that is to be installed, at an Intercom whose answer is odd.
-    const isOurs = typeof status === 'number' && status >= 500 && !(status === 502 && hasInstallation(input));
+    const isOurs = typeof status === 'number' && status >= 500 && !isOfIntercom(status, input);
     if (isOurs || status === 'no answer') findings.wrong.push({ why: `answered ${status}`, input });
   }
 
@@ -140,8 +139,17 @@ export async function fuzz(options: {
   }
 }
 
-const hasInstallation = (input: Input): boolean =>
-  input.kind === 'request' && input.path.startsWith('/v1/admin/integration');
+/**
+ * What an odd Intercom causes: the check of a token that is to be installed is answered 502, and after nonsense in a row
+ * delivery is on hold, and so not ready.
+ */
+function isOfIntercom(status: number, input: Input): boolean {
+  if (input.kind !== 'request') return false;
+  return (
+    (status === 502 && input.path.startsWith('/v1/admin/integration')) ||
+    (status === 503 && /^\/readyz(\?|$)/.test(input.path) && !input.path.includes('only=store'))
+  );
+}
 
 /** One JSON object per line, without what a terminal would obey, and no exception that nobody expected. */
 function judgeLine(line: string, { logLinesWrong }: Findings): void {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import t from 'tap';
+import { steadyTime } from '../../src/queue/sqlite/clock.ts';
 import { openSqliteQueue } from '../../src/queue/sqlite/engine.ts';
 import { temporaryFolder, until } from '../service.ts';
 import { conformance } from './conformance.ts';
@@ -17,6 +18,15 @@ t.test('a second process on the same file is refused in plain words', async (t) 
   await queue.close();
   const next = await openSqliteQueue({ path });
   await next.close();
+});
+
+t.test('after a start, a retry waits as long as it was told to, and never for an hour that comes again', (t) => {
+  const clock = { steadyMs: () => 5, wallMs: () => 1_000_000_000 };
+  t.equal(steadyTime(clock, 0), 0, 'at once');
+  t.equal(steadyTime(clock, clock.wallMs() - 1), 0, 'its time is over');
+  t.equal(steadyTime(clock, clock.wallMs() + 20_000), 20_005);
+  t.equal(steadyTime(clock, clock.wallMs() + 3_600_000), 600_005, 'the clock was set back while nobody ran');
+  t.end();
 });
 
 t.test(

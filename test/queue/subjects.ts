@@ -91,12 +91,12 @@ export const openStoreSubject: OpenSubject = async (folder, { holdAnonymous }) =
         file.exec(sql);
       },
     };
-    store = openStore(db, { holdAnonymous, retention });
+    store = openStore(db, { holdAnonymous, retention }, { steadyMs: () => nowMs, wallMs: () => nowMs });
   }
 
   const ops: Ops = {
     enqueue: async (events) => store.enqueue(events),
-    lease: async (limits) => store.lease(nowMs, limits),
+    lease: async (limits) => store.lease(limits),
     settle: async (lease, progress) => store.settle(lease.token, progress, nowMs),
     release: async (lease, retry) => store.release(lease.token, retry, nowMs),
     redrive: async (ids) => store.redrive(ids),

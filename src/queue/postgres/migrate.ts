@@ -83,7 +83,7 @@ export async function requireServer(db: Database, patienceMs: number): Promise<S
 type Server = { version: number; standby: boolean; encoding: string };
 
 async function whenReachable(db: Database, patienceMs: number): Promise<Server> {
-  const deadline = Date.now() + patienceMs;
+  const deadline = performance.now() + patienceMs;
   for (;;) {
     try {
       const [server] = await db.query<Server>(
@@ -92,7 +92,7 @@ async function whenReachable(db: Database, patienceMs: number): Promise<Server> 
       );
       return server!;
     } catch (error) {
-      if (!(error instanceof QueueUnavailable) || isRefusal(error) || Date.now() > deadline) throw error;
+      if (!(error instanceof QueueUnavailable) || isRefusal(error) || performance.now() > deadline) throw error;
       await delay(tryAgainAfterMs);
     }
   }

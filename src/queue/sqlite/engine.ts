@@ -192,8 +192,8 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
     });
     clearTimeout(dueTimer);
     for (const { installation, ready } of reply.queues) if (ready > 0) wake(installation);
-    if (reply.nextDueAtMs < Infinity)
-      dueTimer = setTimeout(() => wake(null), Math.min(Math.max(0, reply.nextDueAtMs - Date.now()), 60_000));
+    if (reply.nextDueInMs < Infinity)
+      dueTimer = setTimeout(() => wake(null), Math.min(Math.max(0, Math.ceil(reply.nextDueInMs)), 60_000));
   }
 
   /** A full disk breaks no thread: the writes fail, and a small one is tried until it goes through. */

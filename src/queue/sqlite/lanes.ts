@@ -10,6 +10,8 @@ import { createRetryHeap } from './retry-heap.ts';
  * instead of objects. A lane is found by a 64-bit hash of its person; two people who share a hash share a lane,
  * which costs them some waiting and nothing else: the person of each job stands in the database and is checked
  * when the job is leased.
+ *
+ * Times are those of the steady clock (clock.ts).
  */
 export type Lanes = {
   /** Appends a job. A held lane (an anonymous visitor) is never due until it is joined to another. */

@@ -1,4 +1,5 @@
 import type { Attempt, Done, Job, Lease, LeaseLimits, NewestConsent, Progress, Retry, Standing } from '../queue.ts';
+import type { Clock } from './clock.ts';
 import type { Erasing } from './erasing.ts';
 import { idOf, seqOf } from '../event-id.ts';
 import type { LaneSets } from './lane-sets.ts';
@@ -9,7 +10,7 @@ import type { Transaction } from './transaction.ts';
 
 /** People handed out, and what comes back of them. A token that is not known any more changes nothing. */
 export type Leases = {
-  lease(nowMs: number, limits: LeaseLimits): Lease[];
+  lease(limits: LeaseLimits): Lease[];
   /** By token, as of the last transaction. */
   standings(): [token: string, standing: Standing | null][];
   settle(token: string, progress: Progress, nowMs: number): void;
@@ -41,12 +42,14 @@ export function createLeases(parts: {
   lanes: LaneSets;
   people: People;
   erasing: Erasing;
+  clock: Clock;
 }): Leases {
-  const { sql, transaction, lanes, people, erasing } = parts;
+  const { sql, transaction, lanes, people, erasing, clock } = parts;
   const leases = new Map<string, Held>();
   let tokens = 0;
 
-  function lease(nowMs: number, limits: LeaseLimits): Lease[] {
+  function lease(limits: LeaseLimits): Lease[] {
+    const nowMs = clock.steadyMs();
     const own = lanes.in(limits.installation);
     return own.take(nowMs, limits.people).flatMap((lane) => {
       const made = leaseLane(own, lane, limits.jobsEach, nowMs);
@@ -158,17 +161,17 @@ export function createLeases(parts: {
     transaction.afterRollback(() => {
       held.isEnding = false;
     });
-    const dueAtMs = retry && retry.afterMs > 0 ? nowMs + Math.ceil(retry.afterMs) : 0;
+    const waitsMs = retry && retry.afterMs > 0 ? Math.ceil(retry.afterMs) : 0;
     const tried = retry ? seqOf(retry.id) : Number.NaN;
     // Whoever waits, waits with the jobs before the tried one, too: what was to be sent after it stays behind it.
     const postponed = new Set([...held.attempts.keys()].filter((seq) => seq <= tried || Number.isNaN(tried)));
     if (retry) {
-      for (const seq of postponed) sql.postponeJob.run(dueAtMs, seq);
+      for (const seq of postponed) sql.postponeJob.run(waitsMs && nowMs + waitsMs, seq);
       if (retry.countAttempt && postponed.has(tried)) countAttempt(held, tried, retry, nowMs);
     }
     transaction.afterCommit(() => {
       leases.delete(token);
-      held.lanes.postpone(held.lane, postponed, dueAtMs);
+      held.lanes.postpone(held.lane, postponed, waitsMs && clock.steadyMs() + waitsMs);
       held.lanes.release(held.lane);
     });
   }

@@ -97,7 +97,8 @@ export type Reply =
       results: Result[];
       /** What each installation has queued, and how many of its people are due. */
       queues: { installation: string; queued: number; ready: number }[];
-      nextDueAtMs: number;
+      /** Infinity: nobody waits for a time. */
+      nextDueInMs: number;
       /** By the lease's token, where consent has changed in this batch. */
       standings: [token: string, standing: Standing | null][];
     }

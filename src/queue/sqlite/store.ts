@@ -1,6 +1,7 @@
 import type { NewEvent, Preview, Progress, QueueStats } from '../queue.ts';
 import { createArrivals } from './arrivals.ts';
 import { createCauses } from './causes.ts';
+import { type Clock, machineClock, steadyTime } from './clock.ts';
 import { type Database, schema } from './database.ts';
 import { createErasures } from './erasures.ts';
 import { openErasing } from './erasing.ts';
@@ -21,7 +22,7 @@ export type Store = ReturnType<typeof openStore>;
 
 export type StoreOptions = { holdAnonymous: boolean; retention: Retention };
 
-export function openStore(db: Database, options: StoreOptions) {
+export function openStore(db: Database, options: StoreOptions, clock: Clock = machineClock) {
   db.exec(schema);
   const sql = statements(db);
   const transaction = createTransaction(db);
@@ -31,7 +32,7 @@ export function openStore(db: Database, options: StoreOptions) {
   const history = createHistory({ sql, transaction, lanes, people, retention: options.retention });
   const arrivals = createArrivals({ sql, transaction, lanes, people, seen, stateOf: history.stateOf });
   const erasing = openErasing(db);
-  const leases = createLeases({ sql, transaction, lanes, people, erasing });
+  const leases = createLeases({ sql, transaction, lanes, people, erasing, clock });
   const erasures = createErasures(db, { sql, transaction, lanes, people, arrivals, leases, erasing });
   const viewer = createViewer({ sql, arrivals, lanes, people });
 
@@ -43,7 +44,7 @@ export function openStore(db: Database, options: StoreOptions) {
     if (seqs.length === 0) break;
     seqs.forEach((seq, index) => {
       const person = people.current(keys[index]!);
-      lanes.of(person).add(person, seq, isDevice(person), dues[index]);
+      lanes.of(person).add(person, seq, isDevice(person), steadyTime(clock, dues[index]!));
     });
     after = seqs.at(-1)!;
   }
@@ -135,6 +136,7 @@ export function openStore(db: Database, options: StoreOptions) {
     /** One bounded step of moving and forgetting; true when more is to be done. */
     tidy: (nowMs: number): boolean => erasures.tidy() || seen.tidy(nowMs) || history.tidy(nowMs),
     queues: lanes.queues,
-    nextDueAtMs: lanes.nextDueAtMs,
+    /** Infinity: nobody waits for a time. */
+    nextDueInMs: (): number => lanes.nextDueAtMs() - clock.steadyMs(),
   };
 }

@@ -62,7 +62,7 @@ function run(): void {
         kind: 'batch',
         results,
         queues: store.queues(),
-        nextDueAtMs: store.nextDueAtMs(),
+        nextDueInMs: store.nextDueInMs(),
         standings: store.changedStandings(),
       });
     });
@@ -148,7 +148,7 @@ function read(store: Store, op: Op): Results[Op['kind']] {
   if (op.kind === 'erasure') return store.erasure(op.id);
   if (op.kind === 'person') return store.person(op.key);
   if (op.kind === 'preview') return store.preview(op.events);
-  if (op.kind === 'lease') return store.lease(Date.now(), op);
+  if (op.kind === 'lease') return store.lease(op);
   if (op.kind === 'record') return store.record(op.key);
   if (op.kind === 'find') return store.find(op.filter, op.limit, op.below);
   if (op.kind === 'countDead') return store.countDead(op);
