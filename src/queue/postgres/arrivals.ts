@@ -93,7 +93,11 @@ export async function acceptEvents(
   };
 }
 
-const needsLane = ({ filtered }: NewEvent): boolean => filtered === null;
+/**
+ * What is filtered stands in no line; what it says of consent must not be written down for a person who is just
+ * becoming another.
+ */
+const needsLane = ({ filtered, consent }: NewEvent): boolean => filtered === null || consent !== null;
 
 const lanesOf = (arrivals: Arrival[]): string[] =>
   arrivals.flatMap(({ person, line, event }) => (needsLane(event) ? [person, line] : []));
