@@ -28,11 +28,14 @@ export function openSharedInstallations({ db, id, pulse, onError }: SharedInstal
 
   return {
     exclusive: (work) =>
-      db.transaction(async (tx) => {
-        await tx.query(`SET LOCAL idle_in_transaction_session_timeout = ${exclusiveMs}`);
-        await tx.query('SELECT pg_advisory_xact_lock($1, $2)', lock);
-        return work();
-      }, exclusiveMs),
+      db.transaction(
+        async (tx) => {
+          await tx.query(`SET LOCAL idle_in_transaction_session_timeout = ${exclusiveMs}`);
+          await tx.query('SELECT pg_advisory_xact_lock($1, $2)', lock);
+          return work();
+        },
+        { limitMs: exclusiveMs },
+      ),
     onChange(listen) {
       pulse.onLook(({ installations }) => {
         if (!taking && installations !== taken) void take(installations, listen);

@@ -100,6 +100,7 @@ t.test('a user who may not make tables is told so, and may start where there is 
 t.test('an old server, and an encoding that can not hold every event, are refused', async (t) => {
   const answering = (row: object): Database => ({
     query: () => Promise.resolve([row] as never[]),
+    prepared: () => Promise.reject(new Error('nothing is asked often')),
     transaction: () => Promise.reject(new Error('nothing may be written')),
     close: () => Promise.resolve(),
   });

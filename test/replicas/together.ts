@@ -36,6 +36,7 @@ export async function openTogether(t: Test): Promise<Together> {
       const never = new Promise<never>(() => {});
       const mortal: Database = {
         query: (...args) => (life.dead ? Promise.resolve([]) : own.query(...args)),
+        prepared: (...args) => (life.dead ? never : own.prepared(...args)),
         transaction: (...args) => (life.dead ? never : own.transaction(...args)),
         close: async () => {},
       };

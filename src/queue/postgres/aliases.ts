@@ -1,5 +1,5 @@
 import type { Aliases } from '../kinship.ts';
-import type { Transaction } from './database.ts';
+import type { Reader, Transaction } from './database.ts';
 
 /** The aliases of some keys, and of whom they lead to, in memory for one transaction; with what is to be written. */
 export type KnownAliases = Aliases & { changed(): Map<string, string> };
@@ -14,7 +14,7 @@ export function knowAliases(stored: Map<string, string>): KnownAliases {
 }
 
 /** All links from these keys to the people at the end of them. */
-export async function readAliases(tx: Transaction, keys: string[]): Promise<Map<string, string>> {
+export async function readAliases(tx: Reader, keys: string[]): Promise<Map<string, string>> {
   if (keys.length === 0) return new Map();
   const rows = await tx.query<{ key: string; person: string }>(
     `WITH RECURSIVE link (key, person) AS (

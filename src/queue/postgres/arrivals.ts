@@ -1,7 +1,7 @@
 import { idOf } from '../event-id.ts';
 import { fingerprint } from '../fingerprint.ts';
 import { createKinship, isDevice, isUser } from '../kinship.ts';
-import type { NewEvent, Receipt } from '../queue.ts';
+import type { EventState, NewEvent, Receipt } from '../queue.ts';
 import { shareKeys } from './advisory.ts';
 import { knowAliases, readAliases, writeAliases } from './aliases.ts';
 import { Again, type Transaction } from './database.ts';
@@ -35,10 +35,16 @@ export async function acceptEvents(
   options: { devices: boolean; slot: number },
 ): Promise<Accepted> {
   const events = given.map(storableEvent);
-  const [, seqs] = await Promise.all([tx.query(shareKeys), remember(tx, events)]);
-  const fresh = events.flatMap((event, index) => (seqs[index]!.isFresh ? [{ index, event }] : []));
   const keys = secondKeys(events, options.devices);
-  const stored = await readAliases(tx, keys);
+  // Who is known by one key alone is known without asking.
+  const known = keys.length === 0 ? events.filter(needsLane).map(keyOf) : [];
+  const [, seqs, stored, early] = await Promise.all([
+    tx.query(shareKeys),
+    remember(tx, events),
+    readAliases(tx, keys),
+    lockLanes(tx, known),
+  ]);
+  const fresh = events.flatMap((event, index) => (seqs[index]!.isFresh ? [{ index, event }] : []));
   const aliases = knowAliases(stored);
   const { resolve, current } = createKinship(aliases, options);
   const joins: Join[] = [];
@@ -48,16 +54,17 @@ export async function acceptEvents(
   });
   const follow = followJoins(joins);
   for (const arrival of arrivals) arrival.line = follow(arrival.person);
-  const lanes = await lockLanes(tx, [
-    ...arrivals.flatMap(({ person, line, filtered }) => (filtered === null ? [person, line] : [])),
-    ...joins.flatMap(({ from, into }) => [from, into]),
+  const [lanes, , legacies] = await Promise.all([
+    keys.length === 0
+      ? early
+      : lockLanes(tx, [...lanesOf(arrivals), ...joins.flatMap(({ from, into }) => [from, into])]),
+    assureAliases(tx, keys, stored),
+    findLegacies(
+      tx,
+      joins.map(({ from }) => from),
+    ),
   ]);
-  await assureAliases(tx, keys, stored);
   boundVisitors(arrivals, lanes);
-  const legacies = await findLegacies(
-    tx,
-    joins.map(({ from }) => from),
-  );
   const arriving = new Set(arrivals.flatMap(({ person, filtered }) => (filtered === null ? person : [])));
   const touched: string[] = [];
   for (const join of joins) {
@@ -68,18 +75,32 @@ export async function acceptEvents(
     legacies.add(join.into);
     touched.push(join.into);
   }
-  await writeAliases(tx, aliases.changed());
-  const queued = linesOf(arrivals);
-  await Promise.all([
+  const repeated = seqs.flatMap(({ seq, isFresh }) => (isFresh ? [] : seq));
+  const written = Promise.all([
+    writeAliases(tx, aliases.changed()),
     insert(tx, arrivals),
-    lengthen(tx, queued),
     touched.length > 0 ? refreshDue(tx, touched) : undefined,
     rememberConsent(tx, arrivals),
+    stateOf(tx, repeated),
     count(tx, options.slot, deltasOf(arrivals)),
   ]);
-  const receipts = await answer(tx, events, seqs, arrivals);
-  return { receipts, people: events.map((event) => current(keyOf(event))), queued };
+  tx.commit();
+  const [, , , , originals] = await written;
+  return {
+    receipts: receiptsOf(seqs, arrivals, originals),
+    people: events.map((event) => current(keyOf(event))),
+    queued: linesOf(arrivals),
+  };
 }
+
+/**
+ * What is filtered stands in no line; what it says of consent must not be written down for a person who is just
+ * becoming another.
+ */
+const needsLane = ({ filtered, consent }: NewEvent): boolean => filtered === null || consent !== null;
+
+const lanesOf = (arrivals: Arrival[]): string[] =>
+  arrivals.flatMap(({ person, line, event }) => (needsLane(event) ? [person, line] : []));
 
 type Remembered = { seq: number; isFresh: boolean };
 
@@ -157,8 +178,12 @@ async function insert(tx: Transaction, arrivals: Arrival[]): Promise<void> {
        SELECT seq, installation, message_id, type, name, user_id, email, anonymous_id, received_at, at, decision, payload,
          trace, was_held FROM arrived),
      ended AS (INSERT INTO settled (seq, at, status, reason, person, attempts, calls)
-       SELECT seq, received_at, 'filtered', filtered, line, 0, 0 FROM arrived WHERE filtered IS NOT NULL)
-     INSERT INTO job (seq, person) SELECT seq, line FROM arrived WHERE filtered IS NULL`,
+       SELECT seq, received_at, 'filtered', filtered, line, 0, 0 FROM arrived WHERE filtered IS NOT NULL),
+     queued AS (INSERT INTO job (seq, person) SELECT seq, line FROM arrived WHERE filtered IS NULL)
+     UPDATE lane SET queued = lane.queued + more.n,
+       due_at = CASE WHEN state = 0 AND lane.queued = 0 THEN ${nowMs} ELSE due_at END
+     FROM (SELECT line, count(*)::int AS n FROM arrived WHERE filtered IS NULL GROUP BY line) AS more
+     WHERE lane.person = more.line`,
     [
       of(({ seq }) => seq),
       of(({ event }) => event.installation),
@@ -186,16 +211,6 @@ function linesOf(arrivals: Arrival[]): Map<string, number> {
   return lines;
 }
 
-async function lengthen(tx: Transaction, lines: Map<string, number>): Promise<void> {
-  if (lines.size === 0) return;
-  await tx.query(
-    `UPDATE lane SET queued = lane.queued + more.n,
-       due_at = CASE WHEN state = 0 AND lane.queued = 0 THEN ${nowMs} ELSE due_at END
-     FROM unnest($1::text[], $2::int[]) AS more (person, n) WHERE lane.person = more.person`,
-    [[...lines.keys()], [...lines.values()]],
-  );
-}
-
 function deltasOf(arrivals: Arrival[]): Deltas {
   const deltas: Deltas = new Map();
   for (const { line, filtered } of arrivals) {
@@ -205,17 +220,9 @@ function deltasOf(arrivals: Arrival[]): Deltas {
   return deltas;
 }
 
-async function answer(
-  tx: Transaction,
-  events: NewEvent[],
-  seqs: Remembered[],
-  arrivals: Arrival[],
-): Promise<Receipt[]> {
+function receiptsOf(seqs: Remembered[], arrivals: Arrival[], originals: Map<number, EventState>): Receipt[] {
   const byIndex = new Map(arrivals.map((arrival) => [arrival.index, arrival]));
-  const repeated = seqs.filter((_, index) => !byIndex.has(index)).map(({ seq }) => seq);
-  const originals = repeated.length > 0 ? await stateOf(tx, repeated) : new Map();
-  return events.map((_, index): Receipt => {
-    const { seq } = seqs[index]!;
+  return seqs.map(({ seq }, index): Receipt => {
     const arrival = byIndex.get(index);
     if (arrival === undefined) return { duplicate: true, id: idOf(seq), original: originals.get(seq)! };
     const { filtered } = arrival;

@@ -3,8 +3,8 @@ import type { Attempt, Progress, Retry } from '../queue.ts';
 import { Again, type Transaction } from './database.ts';
 import { settledErasures } from './erasures.ts';
 import { moveLine } from './joins.ts';
-import { type Lane, laneState, lockLanes, nowMs, refreshDue } from './lanes.ts';
-import { add, count, type Deltas, installationOf, queuedIn } from './totals.ts';
+import { firstDue, type Lane, laneState, lockLanes, nowMs, refreshDue } from './lanes.ts';
+import { installationOf, queuedIn } from './totals.ts';
 
 /** What the holder of a lease has done so far. */
 export type Settlement = { token: string; person: string; sources: string[]; progress: Progress };
@@ -15,17 +15,44 @@ const triedCalls = `coalesce((SELECT sum(calls) FROM attempt WHERE attempt.seq =
   AND n > (SELECT max(n) FROM attempt AS last WHERE last.seq = gone.seq) - gone.attempts), 0)`;
 
 /**
- * Writes down what became of jobs. What comes for a lease that is not held any more changes nothing, and neither does
- * the same again: a job is settled by taking it out of the queue.
+ * Writes down what became of jobs, and ends leases. What comes for a lease that is not held any more changes nothing,
+ * and neither does the same again: a job is settled by taking it out of the queue. Returns whose leases have ended.
  */
-export async function settle(tx: Transaction, settlements: Settlement[], slot: number): Promise<void> {
-  const lanes = await lockLeases(tx, settlements);
+export async function writeDown(
+  tx: Transaction,
+  { settlements, endings }: { settlements: Settlement[]; endings: Ending[] },
+  slot: number,
+): Promise<string[]> {
+  const lanes = await lockLeases(tx, [...settlements, ...endings]);
   const standing = settlements.flatMap((one) => {
     const lane = lanes.get(one.token);
     return lane ? [{ ...one, lane }] : [];
   });
   const leased = standing.filter(({ lane }) => lane.state === laneState.leased);
-  await Promise.all([choose(tx, standing), finish(tx, leased, slot), keepRecords(tx, standing)]);
+  const settled = [choose(tx, standing), keepRecords(tx, standing), finish(tx, leased, slot)];
+  const isSimple = [...lanes.values()].every(
+    ({ state, into, person }) => state === laneState.leased && into === null && !isErasure(person),
+  );
+  if (!isSimple) {
+    await Promise.all(settled);
+    return endings.length > 0 ? endLeases(tx, endings) : [];
+  }
+  // Nobody's line becomes part of another's: all that is left to be done goes out in one message.
+  const ended = endings.flatMap((one) => {
+    const lane = lanes.get(one.token);
+    return lane ? [{ ...one, lane }] : [];
+  });
+  const done = Promise.all([
+    ...settled,
+    postpone(tx, ended),
+    setFree(
+      tx,
+      ended.map(({ lane }) => lane),
+    ),
+  ]);
+  tx.commit();
+  await done;
+  return ended.map(({ lane }) => lane.person);
 }
 
 type Standing = Settlement & { lane: Lane };
@@ -76,7 +103,11 @@ async function finish(tx: Transaction, settlements: Standing[], slot: number): P
      ended AS (INSERT INTO settled (seq, at, status, reason, person, attempts, intercom_status, calls, created_at)
        SELECT seq, ${nowMs}, status, reason, person, attempts + 1, intercom_status, calls + ${triedCalls}, created_at FROM gone),
      fewer AS (UPDATE lane SET queued = queued - less.n FROM (SELECT person, count(*)::int AS n FROM gone GROUP BY person) AS less
-       WHERE lane.person = less.person)
+       WHERE lane.person = less.person),
+     counted AS (INSERT INTO total AS t (name, slot, n)
+       SELECT name, $9::int, sum(n) FROM (SELECT status AS name, 1 AS n FROM gone
+         UNION ALL SELECT '${queuedIn('')}' || split_part(person, '/', 1), -1 FROM gone) AS each
+       GROUP BY name ORDER BY name ON CONFLICT (name, slot) DO UPDATE SET n = t.n + excluded.n)
      SELECT seq, person, status FROM gone`,
     [
       of(({ seq }) => seq),
@@ -87,17 +118,14 @@ async function finish(tx: Transaction, settlements: Standing[], slot: number): P
       of(({ attempt }) => attempt.calls),
       of(({ attempt }) => Math.round(attempt.ms)),
       of(({ attempt }) => storable(attempt.exchange)),
+      slot,
     ],
   );
-  const deltas: Deltas = new Map();
-  for (const { person, status } of gone) {
-    add(deltas, status, 1);
-    add(deltas, queuedIn(installationOf(person)), -1);
-  }
-  const erasures = gone.filter(({ person }) => person.includes('/erasure:'));
+  const erasures = gone.filter(({ person }) => isErasure(person));
   if (erasures.length > 0) await settledErasures(tx, erasures);
-  await count(tx, slot, deltas);
 }
+
+const isErasure = (person: string): boolean => person.includes('/erasure:');
 
 /** Of people, and those that belong to nobody (companies). The sources are those that the lease was made with. */
 async function keepRecords(tx: Transaction, settlements: Standing[]): Promise<void> {
@@ -110,14 +138,20 @@ async function keepRecords(tx: Transaction, settlements: Standing[]): Promise<vo
     records.set(lane.record ?? lane.person, progress.record);
     if (lane.state === laneState.leased) replaced.push(...sources.map((source) => ({ person: lane.person, source })));
   }
-  if (records.size > 0) {
-    const sorted = [...records].sort(([a], [b]) => (a < b ? -1 : 1));
-    await tx.query(
-      `INSERT INTO contact (person, record) SELECT * FROM unnest($1::text[], $2::text[])
-       ON CONFLICT (person) DO UPDATE SET record = excluded.record`,
-      [sorted.map(([person]) => person), sorted.map(([, record]) => record)],
-    );
-  }
+  await Promise.all([replaceRecords(tx, records), forgetReplaced(tx, replaced)]);
+}
+
+async function replaceRecords(tx: Transaction, records: Map<string, string>): Promise<void> {
+  if (records.size === 0) return;
+  const sorted = [...records].sort(([a], [b]) => (a < b ? -1 : 1));
+  await tx.query(
+    `INSERT INTO contact (person, record) SELECT * FROM unnest($1::text[], $2::text[])
+     ON CONFLICT (person) DO UPDATE SET record = excluded.record`,
+    [sorted.map(([person]) => person), sorted.map(([, record]) => record)],
+  );
+}
+
+async function forgetReplaced(tx: Transaction, replaced: { person: string; source: string }[]): Promise<void> {
   if (replaced.length === 0) return;
   await tx.query(
     `WITH replaced AS (SELECT * FROM unnest($1::text[], $2::text[]) AS r (person, source)),
@@ -143,38 +177,37 @@ export async function endLeases(tx: Transaction, endings: Ending[], isOver = fal
   const byToken = new Map([...lanes.values()].flatMap((lane) => (lane.token === null ? [] : [[lane.token, lane]])));
   const [{ now } = { now: 0 }] = isOver ? await tx.query<{ now: number }>(`SELECT ${nowMs} AS now`) : [];
   const found = new Set(people.map(({ token }) => token));
-  const due = new Set<string>();
+  const targets = new Set<string>();
   const free: Lane[] = [];
   for (const ending of endings) {
     const lane = byToken.get(ending.token);
     if (!lane && found.has(ending.token)) throw new Again(); // an erasure has given it another name meanwhile
     if (!lane || (isOver && lane.dueAtMs > now)) continue;
     if (lane.into !== null && !lanes.has(lane.into)) throw new Again();
-    if (ending.retry && lane.state === laneState.leased) await postpone(tx, lane, ending.left, ending.retry);
+    if (ending.retry && lane.state === laneState.leased) await postpone(tx, [{ ...ending, lane }]);
     if (lane.state === laneState.void) {
       await tx.query('DELETE FROM lane WHERE person = $1', [lane.person]);
       await unblock(tx, lane.into!);
-      due.add(lane.into!);
+      targets.add(lane.into!);
     } else if (lane.into !== null) {
       const target = lanes.get(lane.into)!;
       await setFree(tx, [lane]);
       await moveLine(tx, lane, target);
       await unblock(tx, target.person);
-      due.add(target.person);
+      targets.add(target.person);
     } else {
       free.push(lane);
-      due.add(lane.person);
     }
   }
-  await setFree(tx, free);
-  await refreshDue(tx, due);
-  return [...due];
+  await Promise.all([refreshDue(tx, targets), setFree(tx, free)]);
+  return [...targets, ...free.map(({ person }) => person)];
 }
 
 async function setFree(tx: Transaction, lanes: Lane[]): Promise<void> {
   if (lanes.length === 0) return;
   await tx.query(
-    `UPDATE lane SET state = ${laneState.free}, token = NULL, holder = NULL, "into" = NULL WHERE person = ANY($1::text[])`,
+    `UPDATE lane SET state = ${laneState.free}, token = NULL, holder = NULL, "into" = NULL, due_at = ${firstDue}
+     WHERE person = ANY($1::text[])`,
     [lanes.map(({ person }) => person)],
   );
 }
@@ -183,25 +216,49 @@ async function unblock(tx: Transaction, person: string): Promise<void> {
   await tx.query('UPDATE lane SET blockers = blockers - 1 WHERE person = $1', [person]);
 }
 
+type Postponed = Ending & { lane: Lane };
+
 /** Whoever waits, waits with the jobs before the tried one, too: what was to be sent after it stays behind it. */
-async function postpone(tx: Transaction, lane: Lane, left: Map<number, number>, retry: Retry): Promise<void> {
-  const tried = seqOf(retry.id);
-  const seqs = [...left.keys()].filter((seq) => seq <= tried);
-  await tx.query(
-    `UPDATE job SET due_at = CASE WHEN $3::bigint > 0 THEN ${nowMs} + $3 ELSE 0 END WHERE person = $1 AND seq = ANY($2::bigint[])`,
-    [lane.person, seqs, Math.max(0, Math.ceil(retry.afterMs))],
+async function postpone(tx: Transaction, endings: Postponed[]): Promise<void> {
+  const jobs = endings.flatMap(({ lane: { person }, left, retry }) => {
+    if (!retry) return [];
+    const tried = seqOf(retry.id);
+    const afterMs = Math.max(0, Math.ceil(retry.afterMs));
+    return [...left.keys()]
+      .filter((seq) => seq <= tried)
+      .map((seq) => ({ person, seq, afterMs, retry, counted: retry.countAttempt && seq === tried ? 1 : 0 }));
+  });
+  if (jobs.length === 0) return;
+  const of = <T>(value: (one: (typeof jobs)[number]) => T): T[] => jobs.map(value);
+  const postponed = tx.query(
+    `UPDATE job SET attempts = attempts + p.counted, due_at = CASE WHEN p.after > 0 THEN ${nowMs} + p.after ELSE 0 END
+     FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::int[]) AS p (person, seq, after, counted)
+     WHERE job.seq = p.seq AND job.person = p.person`,
+    [of(({ person }) => person), of(({ seq }) => seq), of(({ afterMs }) => afterMs), of(({ counted }) => counted)],
   );
-  if (!retry.countAttempt || !seqs.includes(tried)) return;
-  await tx.query('UPDATE job SET attempts = attempts + 1 WHERE person = $1 AND seq = $2', [lane.person, tried]);
-  if (retry.attempt) await insertAttempt(tx, tried, retry.reason, retry.attempt);
+  const attempts = jobs.flatMap(({ seq, counted, retry: { reason, attempt } }) =>
+    counted === 1 && attempt ? { seq, reason, ...attempt } : [],
+  );
+  await Promise.all([postponed, insertAttempts(tx, attempts)]);
 }
 
-async function insertAttempt(tx: Transaction, seq: number, reason: string, attempt: Attempt): Promise<void> {
-  const { intercomStatus, calls, ms, exchange } = attempt;
+async function insertAttempts(tx: Transaction, attempts: (Attempt & { seq: number; reason: string })[]): Promise<void> {
+  if (attempts.length === 0) return;
+  const of = <T>(value: (one: (typeof attempts)[number]) => T): T[] => attempts.map(value);
   await tx.query(
     `INSERT INTO attempt (seq, n, at, outcome, reason, intercom_status, calls, ms, exchange)
-     SELECT $1, 1 + coalesce((SELECT max(n) FROM attempt WHERE seq = $1), 0), ${nowMs}, 'retry', $2, $3, $4, $5, $6`,
-    [seq, reason, intercomStatus, calls, Math.round(ms), storable(exchange)],
+     SELECT seq, 1 + coalesce((SELECT max(n) FROM attempt WHERE attempt.seq = a.seq), 0), ${nowMs}, 'retry', reason,
+       intercom_status, calls, ms, exchange
+     FROM unnest($1::bigint[], $2::text[], $3::int[], $4::int[], $5::int[], $6::text[])
+       AS a (seq, reason, intercom_status, calls, ms, exchange)`,
+    [
+      of(({ seq }) => seq),
+      of(({ reason }) => reason),
+      of(({ intercomStatus }) => intercomStatus),
+      of(({ calls }) => calls),
+      of(({ ms }) => Math.round(ms)),
+      of(({ exchange }) => storable(exchange)),
+    ],
   );
 }
 

@@ -64,7 +64,10 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
     limitMs: enqueueMs,
     async run(batches) {
       const { receipts } = await guarded(() =>
-        db.transaction((tx) => acceptEvents(tx, batches.flat(), { devices, slot }), enqueueMs),
+        db.transaction((tx) => acceptEvents(tx, batches.flat(), { devices, slot }), {
+          limitMs: enqueueMs,
+          prepared: true,
+        }),
       );
       let from = 0;
       const each = batches.map(({ length }) => receipts.slice(from, (from += length)));
@@ -114,7 +117,7 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
   }
 
   async function poll(): Promise<void> {
-    const rows = await db.query<{ installation: string; due_at: number | null; now: number }>(
+    const rows = await db.prepared<{ installation: string; due_at: number | null; now: number }>(
       `SELECT i AS installation, ${nowMs} AS now, (SELECT min(due_at) FROM lane
          WHERE installation = i AND state = ${laneState.free} AND queued > 0 AND blockers = 0) AS due_at
        FROM unnest($1::text[]) AS i`,
@@ -138,7 +141,7 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
         tx.query("INSERT INTO total AS t VALUES ('probe', $1, 0) ON CONFLICT (name, slot) DO UPDATE SET n = t.n", [
           slot + 3,
         ]),
-      enqueueMs,
+      { limitMs: enqueueMs },
     );
   }
 
@@ -173,7 +176,8 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
     },
     preview: (events) =>
       db.transaction(async (tx) => {
-        const { receipts, people, queued } = await acceptEvents(tx, events, { devices, slot: slot + 3 });
+        const uncommitted = { ...tx, commit: () => {} };
+        const { receipts, people, queued } = await acceptEvents(uncommitted, events, { devices, slot: slot + 3 });
         const persons = [...new Set(people)];
         const views = await viewer.views(tx, persons);
         throw new Rollback({

@@ -1,6 +1,6 @@
 import type { Erasure, ErasureState } from '../queue.ts';
 import { refreshBlockers } from './blockers.ts';
-import type { Database, Transaction } from './database.ts';
+import type { Database, Reader, Transaction } from './database.ts';
 import { erasePerson } from './erase.ts';
 import { createErasureWalk, endErasures, forgetRecords } from './erasure-walk.ts';
 import { idOf, seqOf } from '../event-id.ts';
@@ -55,10 +55,10 @@ export function createErasures({ db, slot }: { db: Database; slot: number }): Er
 type Ending = Omit<ErasureState, 'id' | 'status'> & { status: string | null; isOpen: boolean };
 
 /** What is to be erased in Intercom, of those of these people that are an erasure. */
-export async function erasureOf(tx: Transaction, people: string[]): Promise<Map<string, Erasure>> {
+export async function erasureOf(db: Reader, people: string[]): Promise<Map<string, Erasure>> {
   const erased = people.filter((person) => own(person).startsWith('erasure:'));
   const seqs = erased.map((person) => seqOf(own(person).slice('erasure:'.length)));
-  const rows = await tx.query<{ seq: number; keys: string[] }>(
+  const rows = await db.query<{ seq: number; keys: string[] }>(
     'SELECT seq, keys FROM erasure WHERE seq = ANY($1::bigint[])',
     [seqs.filter(Number.isSafeInteger)],
   );

@@ -43,11 +43,14 @@ export async function lockLanes(tx: Transaction, people: Iterable<string>): Prom
   return new Map(rows.map(({ due_at, ...lane }) => [lane.person, { ...lane, dueAtMs: due_at }]));
 }
 
+/** When the first job of a lane is, and now at the earliest: behind those who wait already. */
+export const firstDue = `greatest(${nowMs}, coalesce((SELECT job.due_at FROM job WHERE job.person = lane.person ORDER BY seq LIMIT 1), 0))`;
+
 /** Free lanes are due when their first job is; to be called after jobs came, went or were postponed other than by lease. */
 export async function refreshDue(tx: Transaction, people: Iterable<string>): Promise<void> {
-  await tx.query(
-    `UPDATE lane SET due_at = greatest(${nowMs}, coalesce((SELECT job.due_at FROM job WHERE job.person = lane.person ORDER BY seq LIMIT 1), 0))
-     WHERE person = ANY($1::text[]) AND state = ${laneState.free}`,
-    [[...new Set(people)]],
-  );
+  const keys = [...new Set(people)];
+  if (keys.length === 0) return;
+  await tx.query(`UPDATE lane SET due_at = ${firstDue} WHERE person = ANY($1::text[]) AND state = ${laneState.free}`, [
+    keys,
+  ]);
 }

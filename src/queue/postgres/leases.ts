@@ -4,7 +4,7 @@ import type { Lease, LeaseLimits, NewestConsent, Progress, Retry, Standing } fro
 import { readAliases } from './aliases.ts';
 import { claim } from './claims.ts';
 import type { Database } from './database.ts';
-import { type Ending, endLeases, type Settlement, settle } from './endings.ts';
+import { type Ending, endLeases, type Settlement, writeDown } from './endings.ts';
 import { createGroups } from './groups.ts';
 import { laneState, nowMs } from './lanes.ts';
 
@@ -57,9 +57,8 @@ export function createLeases(options: {
     async run(ops) {
       const settlements = ops.flatMap((op) => (op.kind === 'settle' ? op.settlement : []));
       const endings = ops.flatMap((op) => (op.kind === 'release' ? op.ending : []));
-      const released = await db.transaction(async (tx) => {
-        if (settlements.length > 0) await settle(tx, settlements, options.slot);
-        return endings.length > 0 ? endLeases(tx, endings) : [];
+      const released = await db.transaction((tx) => writeDown(tx, { settlements, endings }, options.slot), {
+        prepared: true,
       });
       if (released.length > 0) options.onReleased(released);
       return ops.map(() => undefined);
@@ -78,7 +77,7 @@ export function createLeases(options: {
       held.set(token, { person, sources, left: attempts, untilMs });
     if (held.size > 0) renewTimer ??= setTimeout(() => void renew(), renewMs);
     const empty = claims.filter(({ lease: { jobs } }) => jobs.length === 0);
-    for (const one of empty) await release(one.lease);
+    await Promise.all(empty.map((one) => release(one.lease)));
     return claims.flatMap((one) => (one.lease.jobs.length > 0 ? one.lease : []));
   }
 
@@ -186,7 +185,7 @@ type StandingRow = {
 
 /** Of leases that stand, with the newest consent of whom their people belong to by now. */
 async function readStandings(db: Database, tokens: string[]): Promise<Map<string, Standing>> {
-  const rows = await db.query<StandingRow>(
+  const rows = await db.prepared<StandingRow>(
     `SELECT token, state, lane.person, "into", at, functional, marketing FROM lane LEFT JOIN consent ON consent.person = lane.person
      WHERE token = ANY($1::uuid[])`,
     [tokens],

@@ -124,7 +124,7 @@ function requireKnown(standing: Standing, known: number): Standing {
 async function applyNext(db: Database, steps: NonNullable<MigrateOptions['steps']>): Promise<number | null> {
   for (let tried = 1; ; tried += 1) {
     try {
-      return await db.transaction((tx) => applyWithin(tx, steps), limitMs);
+      return await db.transaction((tx) => applyWithin(tx, steps), { limitMs });
     } catch (error) {
       if (!isLockTimeout(error)) throw explained(error);
       if (tried === tableLockTries) throw new MigrationRefused(tablesInUse);

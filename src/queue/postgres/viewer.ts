@@ -1,5 +1,5 @@
 import type { NewestConsent, PersonDetail, PersonView } from '../queue.ts';
-import type { Database, Transaction } from './database.ts';
+import type { Database, Reader } from './database.ts';
 import { storable } from './storable.ts';
 import { aliasesOf, currentOf, own } from './whose.ts';
 
@@ -11,7 +11,7 @@ export type Viewer = {
    * These people, in their order. `queued` is as the lanes have it: within a transaction that has added events of its
    * own, with those.
    */
-  views(tx: Transaction, people: string[]): Promise<PersonView[]>;
+  views(tx: Reader, people: string[]): Promise<PersonView[]>;
 };
 
 export function createViewer(db: Database): Viewer {
@@ -30,7 +30,7 @@ const nobody = { record: null, joined: [], consent: null, queued: 0 };
 
 type Row = Omit<PersonView, 'consent'> & { [K in keyof NewestConsent]: NewestConsent[K] | null };
 
-async function views(tx: Transaction, people: string[]): Promise<PersonView[]> {
+async function views(tx: Reader, people: string[]): Promise<PersonView[]> {
   if (people.length === 0) return [];
   const rows = await tx.query<Row>(
     `SELECT asked.person, contact.record, consent.at AS "atMs", consent.functional, consent.marketing,

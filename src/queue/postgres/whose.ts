@@ -1,14 +1,14 @@
 import { createKinship } from '../kinship.ts';
 import { knowAliases, readAliases } from './aliases.ts';
-import type { Transaction } from './database.ts';
+import type { Reader } from './database.ts';
 
 /** Whom each of these keys belongs to by now. What is read holds while the lane of that person is locked. */
-export async function currentOf(tx: Transaction, keys: string[]): Promise<(key: string) => string> {
+export async function currentOf(tx: Reader, keys: string[]): Promise<(key: string) => string> {
   return createKinship(knowAliases(await readAliases(tx, keys)), { devices: true }).current;
 }
 
 /** The other keys that belong to a person, in their order. */
-export async function aliasesOf(tx: Transaction, person: string): Promise<string[]> {
+export async function aliasesOf(tx: Reader, person: string): Promise<string[]> {
   // A key may belong to one that belongs to the person. UNION: also where they went in a circle, it would end.
   const rows = await tx.query<{ key: string }>(
     `WITH RECURSIVE own (key) AS (SELECT $1::text COLLATE "C" UNION SELECT alias.key FROM alias JOIN own ON alias.person = own.key)
