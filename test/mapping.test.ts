@@ -97,6 +97,88 @@ t.test('eventKey is the same for names that Intercom takes for one', async (t) =
   t.not(eventKey('completed order'), eventKey('completed-order'));
 });
 
+t.test('a mapping file that is wrong names each problem with its place', async (t) => {
+  const known = 'rename, drop, consent, metadata';
+  t.strictSame(problems('events:\n  Product Viewed: { renmae: x, drop: true }'), [
+    `events.Product Viewed.renmae: unknown key; known are ${known}`,
+  ]);
+  t.strictSame(problems('event: {}'), ['event: unknown key; known are events']);
+  t.match(problems('events:\n  A: { consent: analytics }\n  B: { metadata: price }'), [
+    /^events\.A\.consent: /,
+    /^events\.B\.metadata: /,
+  ]);
+  t.strictSame(problems('events:\n  A:\n'), ['events.A: must be settings such as { drop: true }, or {} for none']);
+  t.match(problems(`events: { A: { metadata: [${'abcdefghijk'.split('').join()}] } }`), [
+    'events.A.metadata: Intercom keeps 10 keys per event',
+  ]);
+  t.match(problems('events:\n  Product Viewed: {}\n  product_viewed: {}'), [
+    /^events\.product_viewed: there is another rule for the same event/,
+  ]);
+  t.match(problems('events:\n  "*": { rename: x }'), [/^events\.\*\.rename: /]);
+  t.match(problems('events:\n  identify: { metadata: [a] }'), [/^events\.identify\.metadata: /]);
+  t.match(problems('events:\n  group: { rename: a, metadata: [a] }'), [
+    /^events\.group\.rename: group makes no Intercom event/,
+    /^events\.group\.metadata: /,
+  ]);
+  t.strictSame(problems('events:\n  A: { rename: "", drop: 1, consent: all, metadata: a }'), [
+    'events.A.rename: must be a text of 1 to 255 characters',
+    'events.A.drop: must be true or false',
+    'events.A.consent: must be functional or marketing',
+    'events.A.metadata: must be a list such as [price, name]',
+  ]);
+  t.strictSame(problems(`events:\n  A: { rename: ${'x'.repeat(256)}, metadata: [" "] }`), [
+    'events.A.rename: must be a text of 1 to 255 characters',
+    'events.A.metadata.0: must be a text of 1 to 255 characters',
+  ]);
+  t.strictSame(problems(`events:\n  A: { rename: ${'x'.repeat(255)} }`), []);
+  t.strictSame(problems('events: all'), ['events: must be events: with the name of an event in each line under it']);
+  t.match(problems('events: [\n'), [/line 2/], 'unreadable YAML');
+  t.match(problems('just a text'), [/^the file: /]);
+  t.match(problems('events: *nowhere'), [/nowhere/]);
+  for (const none of ['', '# nothing yet', 'events: {}'])
+    t.strictSame(problems(none), [], `${JSON.stringify(none)} is a file without rules`);
+});
+
+t.test('a rule is found whatever the spelling of its name, and its own texts are trimmed', async (t) => {
+  const file = rules(`events:
+  " Page ": { drop: true }
+  " PAGE: pricing page": { rename: " Pricing seen " }
+  "Track:Signed Up": { metadata: [" plan "] }
+  "see page:x": { rename: Odd }
+  "???": { rename: Unnamed }
+  " ++ ": { rename: Plus }`);
+  t.strictSame(ruleFor(file, event({ type: 'page', name: 'Pricing-Page' })), { rename: 'Pricing seen' });
+  t.strictSame(ruleFor(file, event({ type: 'page', name: 'Home' })), { drop: true });
+  t.strictSame(ruleFor(file, event({ type: 'page' })), { drop: true });
+  t.strictSame(ruleFor(file, event({ type: 'track', event: 'signedUp' })), { metadata: ['plan'] });
+  t.strictSame(ruleFor(file, event({ type: 'track', event: 'See page: X' })), { rename: 'Odd' });
+  t.strictSame(ruleFor(file, event({ type: 'track', event: '???' })), { rename: 'Unnamed' });
+  t.strictSame(ruleFor(file, event({ type: 'track', event: '++' })), { rename: 'Plus' });
+  t.equal(ruleFor(file, event({ type: 'identify' })), undefined);
+});
+
+t.test('rules carry the consent that an event needs', async (t) => {
+  const file = rules(
+    'events:\n  Order Completed: { consent: marketing }\n  group: { consent: functional }\n  track:page: { drop: true }\n  "*": { consent: marketing }',
+  );
+  t.strictSame(ruleFor(file, event({ type: 'track', event: 'ORDER_COMPLETED' })), { consent: 'marketing' });
+  t.strictSame(ruleFor(file, event({ type: 'group', groupId: 'g' })), { consent: 'functional' });
+  t.strictSame(ruleFor(file, event({ type: 'track', event: 'page' })), { drop: true });
+  t.strictSame(
+    ruleFor(file, event({ type: 'identify', userId: 'u' })),
+    { consent: 'marketing' },
+    'the rule for all others',
+  );
+  t.equal(ruleFor(noRules, event({ type: 'page' })), undefined);
+});
+
+t.test('the example of docs/mapping.md is a mapping file', async (t) => {
+  const docs = readFileSync(new URL('../docs/mapping.md', import.meta.url), 'utf8');
+  const [, example = ''] = /```yaml\n(.*?)```/s.exec(docs) ?? [];
+  const planned = { type: 'track', event: 'delivery_planned' };
+  t.strictSame(ruleFor(rules(example), event(planned)), { metadata: ['delivery.address.city', 'products.0.name'] });
+});
+
 t.test('any number of cents is that number of cents', async () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 2 ** 40 }), fc.boolean(), (cents, isText) => {
@@ -176,19 +258,18 @@ t.test('whatever comes as JSON, the answer is what Intercom can take, and the ev
       ruled,
       (type, name, properties, traits, known, eventNaming, rules) => {
         const context = { traits: known, page: properties, locale: 'en-US' };
-        const sent = JSON.stringify({ properties, traits, context });
         const given: SignalEvent = {
           ...event({ type: 'page', userId: 'u' }),
           type,
           name,
           groupId: 'g',
-          ...JSON.parse(sent),
+          ...JSON.parse(JSON.stringify({ properties, traits, context })),
         };
+        const { properties: own, traits: about, context: around } = given;
+        const before = JSON.stringify([own, about, around]);
         const mapped = mapEvent(given, { eventNaming, rules });
-        assert.equal(
-          JSON.stringify({ properties: given.properties, traits: given.traits, context: given.context }),
-          sent,
-        );
+        assert.equal(JSON.stringify([own, about, around]), before);
+        assert.ok(given.properties === own && given.traits === about && given.context === around);
         assert.deepStrictEqual(faults(mapped), []);
       },
     ),
@@ -237,51 +318,3 @@ function isScalar(value: unknown): boolean {
   if (typeof value === 'string') return value !== '' && value.length <= 255 && value.isWellFormed();
   return typeof value === 'boolean' || Number.isFinite(value);
 }
-
-t.test('a mapping file that is wrong names each problem with its place', async (t) => {
-  const known = 'rename, drop, consent, metadata';
-  t.strictSame(problems('events:\n  Product Viewed: { renmae: x, drop: true }'), [
-    `events.Product Viewed.renmae: unknown key; known are ${known}`,
-  ]);
-  t.strictSame(problems('event: {}'), ['event: unknown key; known are events']);
-  t.match(problems('events:\n  A: { consent: analytics }\n  B: { metadata: price }'), [
-    /^events\.A\.consent: /,
-    /^events\.B\.metadata: /,
-  ]);
-  t.strictSame(problems('events:\n  A:\n'), ['events.A: must be settings such as { drop: true }, or {} for none']);
-  t.match(problems(`events: { A: { metadata: [${'abcdefghijk'.split('').join()}] } }`), [
-    'events.A.metadata: Intercom keeps 10 keys per event',
-  ]);
-  t.match(problems('events:\n  Product Viewed: {}\n  product_viewed: {}'), [
-    /^events\.product_viewed: there is another rule for the same event/,
-  ]);
-  t.match(problems('events:\n  "*": { rename: x }'), [/^events\.\*\.rename: /]);
-  t.match(problems('events:\n  identify: { metadata: [a] }'), [/^events\.identify\.metadata: /]);
-  t.match(problems('events: [\n'), [/line 2/], 'unreadable YAML');
-  t.match(problems('just a text'), [/^the file: /]);
-  t.match(problems('events: *nowhere'), [/nowhere/]);
-  for (const none of ['', '# nothing yet', 'events: {}'])
-    t.strictSame(problems(none), [], `${JSON.stringify(none)} is a file without rules`);
-});
-
-t.test('rules carry the consent that an event needs', async (t) => {
-  const file = rules(
-    'events:\n  Order Completed: { consent: marketing }\n  group: { consent: functional }\n  track:page: { drop: true }\n  "*": { consent: marketing }',
-  );
-  t.strictSame(ruleFor(file, event({ type: 'track', event: 'ORDER_COMPLETED' })), { consent: 'marketing' });
-  t.strictSame(ruleFor(file, event({ type: 'group', groupId: 'g' })), { consent: 'functional' });
-  t.strictSame(ruleFor(file, event({ type: 'track', event: 'page' })), { drop: true });
-  t.strictSame(
-    ruleFor(file, event({ type: 'identify', userId: 'u' })),
-    { consent: 'marketing' },
-    'the rule for all others',
-  );
-  t.equal(ruleFor(noRules, event({ type: 'page' })), undefined);
-});
-
-t.test('the example of docs/mapping.md is a mapping file', async (t) => {
-  const docs = readFileSync(new URL('../docs/mapping.md', import.meta.url), 'utf8');
-  const [, example = ''] = /```yaml\n(.*?)```/s.exec(docs) ?? [];
-  const planned = { type: 'track', event: 'delivery_planned' };
-  t.strictSame(ruleFor(rules(example), event(planned)), { metadata: ['delivery.address.city', 'products.0.name'] });
-});

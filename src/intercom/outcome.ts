@@ -77,7 +77,7 @@ const reject =
 /**
  * The one table from status, code and message to what follows; the first row that fits decides. The code goes before
  * the status, since Intercom has sent the same code under several; an HTML answer comes from an edge in front of
- * Intercom and says nothing of the request.
+ * Intercom and says nothing of the request. What fits no row is such an answer, too.
  */
 const table: Rule[] = [
   { status: [200, 299], verdict: ({ status, body }) => ({ kind: 'done', status, body }) },
@@ -117,7 +117,6 @@ const table: Rule[] = [
   { json: true, status: [400, 499], verdict: reject('invalid_request') },
   { status: 413, verdict: reject('invalid_request') },
   { status: 414, verdict: reject('invalid_request') },
-  { verdict: retry('edge_error') },
 ];
 
 /** Judges any reply; a missing answer is a retry like any other. */

@@ -9,7 +9,9 @@ import { createLinesModel, type Holder, isVisitor } from './lines-model.ts';
  * the one joined to is named again.
  */
 export type LanesStep =
-  | { do: 'add' | 'insert' | 'discard'; pick: number }
+  | { do: 'add'; pick: number; afterMs: number }
+  | { do: 'insert' | 'discard'; pick: number }
+  | { do: 'remove'; pick: number; job: number }
   | { do: 'join'; from: number; into: number }
   | { do: 'take'; limit: number }
   | { do: 'drop'; lease: number; count: number; from: number }
@@ -21,7 +23,14 @@ const key = fc.nat(keys.length - 1);
 
 export const lanesSteps: fc.Arbitrary<LanesStep[]> = fc.array(
   fc.oneof(
-    { weight: 6, arbitrary: fc.record({ do: fc.constant('add' as const), pick: key }) },
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        do: fc.constant('add' as const),
+        pick: key,
+        afterMs: fc.constantFrom(0, 0, 0, 0, 0, 0, 5), // a job waits from its start on after a restart alone
+      }),
+    },
     {
       weight: 4,
       arbitrary: fc.record({
@@ -55,6 +64,7 @@ export const lanesSteps: fc.Arbitrary<LanesStep[]> = fc.array(
         pick: fc.nat(9),
       }),
     },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('remove' as const), pick: key, job: fc.nat(5) }) },
     {
       weight: 1,
       arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.constantFrom(1, 4, 5, 200) }),
@@ -77,8 +87,9 @@ export function walkLanes(path: LanesStep[]): void {
       const person = model.ownerOf(keys[step.pick]!);
       seq += 1;
       keyOf.set(seq, person);
-      lanes.add(person, seq, isVisitor(person));
-      model.add(person, seq);
+      const dueAtMs = step.afterMs > 0 ? nowMs + step.afterMs : 0;
+      lanes.add(person, seq, isVisitor(person), dueAtMs);
+      model.add(person, seq, dueAtMs);
     } else if (step.do === 'insert') {
       const [back] = dropped.splice(step.pick % Math.max(1, dropped.length), 1);
       if (back === undefined) return;
@@ -91,6 +102,19 @@ export function walkLanes(path: LanesStep[]): void {
       const gone = line[step.pick % Math.max(1, line.length)];
       if (gone === undefined) return;
       lanes.discard(person, gone);
+      model.drop(gone);
+    } else if (step.do === 'remove') {
+      const person = model.ownerOf(keys[step.pick]!);
+      const inFlight = new Set(open.flatMap(({ jobs }) => jobs));
+      // Of one who is leased together with those that it was joined with, no one lane has all jobs.
+      if (model.isLeased(person) && lanes.lengthOf(person) !== model.line(person).length) return;
+      const line = model.line(person).filter((job) => !inFlight.has(job));
+      const gone = line[step.job % Math.max(1, line.length)];
+      if (gone === undefined) return;
+      // A due line that so has nothing due stays in its place until it is taken: a test of its own.
+      const [head, ...due] = isVisitor(person) ? [] : model.dueLine(person, nowMs);
+      if (head === gone && due.length === 0) return;
+      lanes.remove(person, gone);
       model.drop(gone);
     } else if (step.do === 'join') {
       const from = model.ownerOf(keys[step.from]!);
@@ -141,8 +165,19 @@ export function walkLanes(path: LanesStep[]): void {
     model.judgeCounts(lanes.counts(), nowMs);
     for (const name of keys) {
       const person = model.ownerOf(name);
-      if (!model.isLeased(person)) assert.equal(lanes.lengthOf(person), model.line(person).length, person);
+      if (model.isLeased(person)) continue;
+      const line = model.line(person);
+      assert.equal(lanes.lengthOf(person), line.length, person);
+      assert.deepEqual(lanes.seqsOf(person), line, person);
+      assert.equal(lanes.has(person), line.length > 0, person);
     }
+    assert.equal(lanes.oldest(), model.oldest() ?? Infinity);
+    const waits = model.waits();
+    const next = lanes.nextDueAtMs();
+    assert.ok(next === Infinity || waits.includes(next), 'somebody waits for the next time');
+    for (const dueAtMs of waits) assert.ok(dueAtMs <= nowMs || next <= dueAtMs, 'nobody is due before it');
+    const { people, waiting, leased, held } = lanes.counts();
+    if (open.length === 0) assert.equal(lanes.ready(), people - waiting - leased - held, 'who is due now');
   }
 
   for (const step of path) {

@@ -43,8 +43,8 @@ export function createLinesModel() {
   }
 
   /** A new job, or one that comes back to its place. */
-  function add(person: string, seq: number): void {
-    jobs.push({ seq, person, dueAtMs: 0 });
+  function add(person: string, seq: number, dueAtMs = 0): void {
+    jobs.push({ seq, person, dueAtMs });
     jobs.sort((a, b) => a.seq - b.seq);
   }
 
@@ -121,6 +121,12 @@ export function createLinesModel() {
     assert.ok(counts.waiting >= fewest && counts.waiting <= most, `${counts.waiting} wait, not ${fewest} to ${most}`);
   }
 
+  /** The times that those who are neither leased nor held wait for; past ones, too. */
+  function waits(): number[] {
+    const free = people().filter((person) => !isVisitor(person) && !isLeased(person));
+    return free.map((person) => lineOf(person)[0]!.dueAtMs).filter((dueAtMs) => dueAtMs > 0);
+  }
+
   return {
     ownerOf,
     give,
@@ -138,6 +144,7 @@ export function createLinesModel() {
     line: (person: string): number[] => lineOf(person).map(({ seq }) => seq),
     judgeTaken,
     judgeCounts,
+    waits,
   };
 }
 

@@ -4,16 +4,11 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import t from 'tap';
 import { holds, timeoutMs } from './holds.ts';
-import { lanesSteps, walkLanes } from './lanes.property.ts';
 import { rightClock, wrongClock, seenSteps, walkSeen } from './seen.property.ts';
 
 // Any sequence of calls, against a model that is simple enough to be believed.
 
 t.setTimeout(timeoutMs);
-
-t.test('lanes give every person one holder at a time and the jobs in order of acceptance', (t) =>
-  holds(t, fc.property(lanesSteps, walkLanes), { runs: 6000, seconds: 30 }),
-);
 
 t.test('a messageId is found for 7 days, forgotten within 8, and memory stays bounded', (t) =>
   holds(t, seenProperty(rightClock), { runs: 60, seconds: 30 }),

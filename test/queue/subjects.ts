@@ -1,16 +1,23 @@
 import { copyFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import { openDatabase as openPostgres } from '../../src/queue/postgres/database.ts';
+import { openPostgresQueue } from '../../src/queue/postgres/engine.ts';
+import { migrate } from '../../src/queue/postgres/migrate.ts';
+import { createStats } from '../../src/queue/postgres/stats.ts';
 import type { Queue } from '../../src/queue/queue.ts';
 import { type Database, openDatabase } from '../../src/queue/sqlite/database.ts';
 import { openSqliteQueue } from '../../src/queue/sqlite/engine.ts';
 import { openStore } from '../../src/queue/sqlite/store.ts';
+import type { PostgresServer } from '../postgres.ts';
+import { until } from '../service.ts';
 
 /**
- * The queue under test, in two shapes: the whole engine with its writer thread and group commits, and the store alone,
- * which is many times faster, has a clock of its own and a disk that fails when told to.
+ * The queue under test, in three shapes: the whole SQLite engine with its writer thread and group commits; its store
+ * alone, which is many times faster, has a clock of its own and a disk that fails when told to; and the PostgreSQL
+ * engine.
  *
- * A crash is a copy of the database file and its log, opened in their stead: a process that is killed leaves the
+ * With SQLite, a crash is a copy of the database file and its log, opened in their stead: a process that is killed leaves the
  * bytes that it has written and nothing else, and SQLite knows a database by these two files. (The third, `-shm`, is
  * only an index, which the first to open makes anew.)
  */
@@ -41,16 +48,8 @@ export const openEngineSubject: OpenSubject = async (folder, { holdAnonymous }) 
   const life = createLives(folder);
   const open = (): Promise<Queue> => openSqliteQueue({ path: life.path(), holdAnonymous });
   let queue = await open();
-  /** Whether a short wait is over is not to be a matter of luck: it is waited for. A long one never is. */
-  const ops = (): Ops => ({
-    ...queue,
-    async release(lease, retry) {
-      await queue.release(lease, retry);
-      if (retry && retry.afterMs > 0 && retry.afterMs < 10) await setTimeout(retry.afterMs + 2);
-    },
-  });
   return {
-    write: (calls) => Promise.all(calls.map((call) => call(ops()))),
+    write: (calls) => Promise.all(calls.map((call) => call(patient(queue)))),
     read: (call) => call(queue),
     nowMs: Date.now,
     pass: () => {},
@@ -68,6 +67,65 @@ export const openEngineSubject: OpenSubject = async (folder, { holdAnonymous }) 
     close: () => queue.close(),
   };
 };
+
+/** Whether a short wait is over is not to be a matter of luck: it is waited for. A long one never is. */
+function patient(queue: Queue): Ops {
+  return {
+    ...queue,
+    async release(lease, retry) {
+      await queue.release(lease, retry);
+      if (retry && retry.afterMs > 0 && retry.afterMs < 10) await setTimeout(retry.afterMs + 2);
+    },
+  };
+}
+
+/**
+ * A crash is a replica that falls silent: its leases run out, another one takes them over, and what the first one
+ * does afterwards comes too late.
+ */
+export const openPostgresSubject =
+  (server: PostgresServer): OpenSubject =>
+  async (_folder, { holdAnonymous }) => {
+    const url = await server.newDatabase();
+    await migrate(url);
+    const db = openPostgres(url, { connections: 1 });
+    // A count that took long holds for a while, and on a busy machine any may: each is made anew.
+    const open = async (): Promise<Queue> => ({
+      ...(await openPostgresQueue({ url, connections: 4, holdAnonymous })),
+      stats: (installation) => createStats(db)(installation),
+    });
+    let queue = await open();
+    return {
+      // One after the other: what is asked of several transactions at once has no order that the model could know.
+      async write(calls) {
+        const results: unknown[] = [];
+        for (const call of calls) results.push(await call(patient(queue)));
+        return results;
+      },
+      read: (call) => call(queue),
+      nowMs: Date.now,
+      pass: () => {},
+      failNextCommit: () => {},
+      async crash() {
+        const old = queue;
+        queue = await open();
+        await db.query('UPDATE lane SET due_at = 0 WHERE token IS NOT NULL');
+        await until('the leases are taken over', async () => {
+          const left = await db.query('SELECT 1 FROM lane WHERE token IS NOT NULL');
+          return left.length === 0;
+        });
+        await old.close();
+      },
+      async reopen() {
+        await queue.close();
+        queue = await open();
+      },
+      async close() {
+        await queue.close();
+        await db.close();
+      },
+    };
+  };
 
 export const openStoreSubject: OpenSubject = async (folder, { holdAnonymous }) => {
   const life = createLives(folder);
