@@ -11,12 +11,13 @@ export type Sample = {
   /** All of its files, the log of the last transactions included. */
   filesMb: number;
   accepted: number;
+  queued: number;
 };
 
 export type Flatness = { what: string; unit: string; before: number; after: number; limit: number };
 
 /**
- * Of the first third of the time and of the last one, the medians. Node's heap breathes by a few dozen MB, and the
+ * Of the first third of the time and of the last one, the medians. Node's heap breathes by 100 MB, and the
  * log of a new database fills up once. Of each event a print of its messageId is kept for a week.
  */
 export function judgeFlatness(samples: Sample[]): Flatness[] {
@@ -32,10 +33,13 @@ export function judgeFlatness(samples: Sample[]): Flatness[] {
   const data = medians(({ dataMb }) => dataMb);
   const files = medians(({ filesMb }) => filesMb);
   const accepted = medians((sample) => sample.accepted);
+  const queue = medians(({ queued }) => queued);
   const printsMb = ((accepted.after - accepted.before) * printBytes) / 1e6;
   return [
-    { what: 'memory', unit: 'MB', ...memory, limit: memory.before * 1.15 + 20 },
-    { what: 'descriptors', unit: '', ...descriptors, limit: descriptors.before + 10 },
+    // A queue that grows would be more load than goes out, and what follows would say nothing.
+    { what: 'queue', unit: 'events', ...queue, limit: queue.before * 1.5 + 300 },
+    { what: 'memory', unit: 'MB', ...memory, limit: memory.before * 1.15 + breathMb },
+    { what: 'descriptors', unit: '', ...descriptors, limit: descriptors.before + 20 },
     { what: 'data', unit: 'MB', ...data, limit: data.before * 1.1 + 0.5 + printsMb },
     { what: 'database files', unit: 'MB', ...files, limit: files.before * 1.1 + logMb + printsMb },
   ];
@@ -43,6 +47,7 @@ export function judgeFlatness(samples: Sample[]): Flatness[] {
 
 const printBytes = 100;
 const logMb = 5;
+const breathMb = 100;
 
 export const isFlat = ({ after, limit }: Flatness): boolean => after <= limit;
 

@@ -3,4 +3,4 @@ import { openSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
 
 const kept: unknown[] = [];
-if (isMainThread) setInterval(() => kept.push(Buffer.alloc(1_000_000, 1), openSync('/dev/null', 'r')), 100).unref();
+if (isMainThread) setInterval(() => kept.push(Buffer.alloc(3_000_000, 1), openSync('/dev/null', 'r')), 100).unref();

@@ -13,11 +13,11 @@ const outcome = await soak({
   minutes,
   seed,
   eventsPerSecond,
-  onSample({ memoryMb, descriptors, dataMb, accepted }, part) {
+  onSample({ memoryMb, descriptors, dataMb, accepted, queued }, part) {
     if (part * 20 < told) return;
     told += 1;
     say(
-      `${Math.round(part * 100)} %: ${Math.round(memoryMb)} MB of memory, ${descriptors} descriptors, ${dataMb.toFixed(1)} MB of data, ${accepted} events`,
+      `${Math.round(part * 100)} %: ${Math.round(memoryMb)} MB of memory, ${descriptors} descriptors, ${dataMb.toFixed(1)} MB of data, ${accepted} events, ${queued} of them queued`,
     );
   },
 });

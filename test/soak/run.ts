@@ -34,6 +34,7 @@ export type Outcome = {
 const restartsAtStart = 4;
 const databaseName = 'queue.db';
 const lastEventsWithinMs = 180_000;
+const armedMs = 300;
 
 /**
  * The built service under a steady load for so many minutes, with an Intercom that fails now and then. It is restarted
@@ -63,7 +64,7 @@ async function run(scope: Scope, folder: string, options: SoakOptions): Promise<
     RETENTION_DAYS: retentionDays,
     DEAD_LETTER_DAYS: retentionDays,
     CREATE_ATTRIBUTES: 'true',
-    INTERCOM_CONCURRENCY: '8', // as many connections, so that a few descriptors more are seen
+    INTERCOM_CONCURRENCY: '16', // as many connections, so that a few descriptors more are seen
     ...options.env,
   };
   const restarts = { killed: 0, stopped: 0 };
@@ -96,7 +97,9 @@ async function run(scope: Scope, folder: string, options: SoakOptions): Promise<
   const watchedMs = (totalMs * 3) / 4;
   const startedAt = performance.now();
   for (let atMs = 0; atMs < watchedMs && !stop.signal.aborted; atMs = performance.now() - startedAt) {
-    const sample = look(service.child.pid!, folder, atMs, senders.totals.accepted);
+    const queued = totalOf(await ledgerOf(service.url), 'queued');
+    const { accepted } = senders.totals;
+    const sample = { ...look(service.child.pid!, folder), atMs, accepted, queued };
     samples.push(sample);
     options.onSample?.(sample, atMs / watchedMs);
     await delay(Math.max(250, watchedMs / 400));
@@ -126,16 +129,14 @@ async function run(scope: Scope, folder: string, options: SoakOptions): Promise<
   };
 }
 
-function look(pid: number, folder: string, atMs: number, accepted: number): Sample {
+function look(pid: number, folder: string): Omit<Sample, 'atMs' | 'accepted' | 'queued'> {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const bytes = readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
   return {
-    atMs,
     memoryMb: Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1000,
     descriptors: readdirSync(`/proc/${pid}/fd`).length,
     dataMb: dataMb(join(folder, databaseName)),
     filesMb: bytes / 1e6,
-    accepted,
   };
 }
 
@@ -149,19 +150,19 @@ function dataMb(path: string): number {
   }
 }
 
-/** Something goes wrong every second or so; now and then it is an outage. */
+/** Something goes wrong every few seconds; now and then it is an outage. A 429 costs the rest of its window, and so is rare. */
 function injectFaults(simulator: Simulator, seed: number, refused: Set<string>, stop: AbortSignal) {
   const random = createRandom(seed + 1000);
   let injected = 0;
   const refusal = { type: 'error.list', errors: [{ code: 'parameter_invalid', message: 'refused' }] };
-  const draw = (): Fault =>
-    random.pick<Fault>([
+  const draw = (): Fault => {
+    if (random.chance(0.03)) return { kind: 'rate_limited' };
+    return random.pick<Fault>([
       { kind: 'status', status: 500, times: 1 + random.below(3) },
       { kind: 'status', status: 503, times: random.chance(0.1) ? 12 : 1 },
       { kind: 'html', status: 502 },
       { kind: 'reset_before' },
       { kind: 'reset_after' },
-      { kind: 'rate_limited' },
       { kind: 'slow', ms: 2000, times: 5 },
       {
         kind: 'status',
@@ -176,11 +177,14 @@ function injectFaults(simulator: Simulator, seed: number, refused: Set<string>, 
         },
       },
     ]);
+  };
   const go = async (): Promise<void> => {
     while (!stop.aborted) {
       simulator.inject(draw());
       injected += 1;
-      await delay(500 + random.below(1000));
+      await delay(armedMs);
+      simulator.clearFaults(); // else the probes of a hold meet one fault after the other, and it never ends
+      await delay(1000 + random.below(2000));
     }
   };
   return { count: () => injected, done: go() };
