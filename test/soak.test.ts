@@ -5,6 +5,7 @@ import { isFlat, judgeDelivery } from './soak/judge.ts';
 import { report } from './soak/report.ts';
 import { soak } from './soak/run.ts';
 
+t.jobs = 2;
 const seed = Number(process.env.SOAK_SEED ?? Date.now() % 1_000_000);
 
 t.test(

@@ -29,14 +29,14 @@ export async function overload(bench: Bench): Promise<void> {
 async function measure({ stage, report, quick }: Bench, { name, size }: Kind): Promise<void> {
   report.title('overload', `${name}: ${capacityClients * times} clients, of whom ${capacityClients} are enough`);
   const [goodputs, shares, refused, lost, memories, recoveries]: number[][] = [[], [], [], [], [], []];
-  for (let n = 0; n < (quick ? 1 : 3); n += 1) {
+  for (let n = 0; n < (quick ? 1 : 2); n += 1) {
     const simulator = await startSimulator(stage);
     const service = await startService(stage, { simulator });
     const body = size === 1 ? trackEvents({ users }) : inBatches(trackEvents({ users }), size);
     const seconds = quick ? 3 : 10;
     await crowd(service, capacityClients, body, 3);
     const before = await crowd(service, capacityClients, body, seconds);
-    const during = await crowd(service, capacityClients * times, body, quick ? 5 : 30);
+    const during = await crowd(service, capacityClients * times, body, quick ? 5 : 20);
     recoveries!.push(await recovery(service, trackEvents({ users })));
     const after = await crowd(service, capacityClients, body, seconds);
     const peak = Math.max(before.eventsPerSecond, after.eventsPerSecond);
