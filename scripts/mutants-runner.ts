@@ -15,6 +15,7 @@ import {
   TestStatus,
   toMutantRunResult,
 } from '@stryker-mutator/api/test-runner';
+import fc from 'fast-check';
 import type { Test } from 'tap';
 
 const tap = await quietly(async () => {
@@ -33,6 +34,8 @@ async function quietly<T>(work: () => Promise<T>): Promise<T> {
     if (send) process.send = send;
   }
 }
+
+fc.configureGlobal({ seed: 1 }); // what is killed by chance is killed by the same one in every run
 
 /** What the mutated code looks at, and writes down; Stryker's own names. */
 const state: {

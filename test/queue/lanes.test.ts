@@ -87,6 +87,44 @@ t.test('a line that is emptied while it is due, or leased, is gone when it is gi
   t.equal(lanes.nextDueAtMs(), 100);
 });
 
+t.test(
+  'a line that waits for a lease hands its wait on, and leaves nothing of it to who comes to its place',
+  async (t) => {
+    const lanes = createLanes();
+    const taken = (): number[][] => lanes.take(0, 9).map((lane) => lanes.head(lane, 9, 0));
+    lanes.add('a/email:1', 1, false);
+    const [first] = lanes.take(0, 1);
+    lanes.add('a/email:2', 2, false);
+    lanes.join('a/email:1', 'a/email:2');
+    lanes.add('a/email:3', 3, false);
+    const [third] = lanes.take(0, 9);
+    t.strictSame(lanes.head(third!, 9, 0), [3], 'the second waits for the first');
+    lanes.add('a/user:9', 4, false);
+    lanes.join('a/email:3', 'a/user:9');
+    lanes.join('a/email:2', 'a/user:1');
+    t.strictSame(taken(), [], 'and whoever it becomes part of does');
+    lanes.release(first!);
+    t.strictSame(taken(), [[1, 2]]);
+    lanes.release(third!);
+    t.strictSame(taken(), [[3, 4]], 'each joins the one that it was joined to');
+    for (const n of [5, 6, 7, 8]) lanes.add(`a/user:new ${n}`, n, false);
+    for (const lane of lanes.take(0, 9)) lanes.release(lane);
+    t.strictSame(taken(), [[5], [6], [7], [8]], 'given back, they are due as before');
+  },
+);
+
+t.test('what comes back to a visitor waits for the login, too', async (t) => {
+  const lanes = createLanes();
+  lanes.insert('a/anon:1', 7, true);
+  t.match(lanes.counts(), { jobs: 1, held: 1 });
+  t.equal(lanes.oldest(), Infinity);
+  t.strictSame(lanes.take(0, 1), []);
+  lanes.join('a/anon:1', 'a/user:1');
+  t.match(lanes.counts(), { jobs: 1, held: 0 });
+  t.equal(lanes.oldest(), 7);
+  t.equal(lanes.take(0, 1).length, 1);
+});
+
 t.test('lanes give every person one holder at a time and the jobs in order of acceptance', (t) =>
   holds(t, fc.property(lanesSteps, walkLanes), { runs: 6000, seconds: 30 }),
 );
