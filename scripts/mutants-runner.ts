@@ -15,7 +15,7 @@ import {
   TestStatus,
   toMutantRunResult,
 } from '@stryker-mutator/api/test-runner';
-import fc from 'fast-check';
+import { configureGlobal } from 'fast-check';
 import type { Test } from 'tap';
 
 const tap = await quietly(async () => {
@@ -35,7 +35,7 @@ async function quietly<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-fc.configureGlobal({ seed: 1 }); // what is killed by chance is killed by the same one in every run
+configureGlobal({ seed: 1 }); // what is killed by chance is killed by the same one in every run
 
 /** What the mutated code looks at, and writes down; Stryker's own names. */
 const state: {

@@ -21,10 +21,7 @@ export type Database = {
 
 export type TransactionLimits = {
   limitMs?: number;
-  /**
-   * For the statements of every event: planned once for a connection, to look rows up by index, however empty or large
-   * the tables are. Their texts must be a fixed few.
-   */
+  /** For the statements of every event: read and analysed once for a connection. Their texts must be a fixed few. */
   prepared?: boolean;
 };
 
@@ -60,9 +57,11 @@ const triesAtMost = 10;
  * wait of a commit for a standby is no idleness. LOCAL, since PgBouncer gives the session to others.
  */
 const begin = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'";
-/** A plan that was made for small tables would read them to the end when they have grown. */
-const beginPrepared = `${begin}; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off;
-SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off`;
+/**
+ * Read once, planned each time: a plan that is kept and was made for an empty queue reads a backlog to its end for every
+ * event, until the statistics are taken anew.
+ */
+const beginPrepared = `${begin}; SET LOCAL plan_cache_mode = force_custom_plan`;
 
 // Counters and times are bigint; all of them are below 2^53.
 types.setTypeParser(types.builtins.INT8, Number);
