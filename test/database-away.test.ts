@@ -44,6 +44,9 @@ t.test('a synchronous standby that is missing makes no request wait for it', asy
   await post(event('before'));
   await until('it is delivered', () => simulator.timeline('u-1').length === 1);
   await set(url, 'nobody');
+  // A session of the server takes the setting up before its next command, and not before.
+  let probes = 0;
+  await until('the server waits for it', async () => (await post(event(`probe-${(probes += 1)}`))).status === 503);
   for (const messageId of ['lost-1', 'lost-2'])
     t.match(await post(event(messageId)), { status: 503, body: { code: 'cannot_store' } });
   await set(url, '');

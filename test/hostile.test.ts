@@ -129,12 +129,12 @@ t.test(
 );
 
 t.test('a bomb is stopped at 5 MB, and many at once leave the memory flat', async (t) => {
-  const { post } = await startService(t);
   const bombs = [
     [gzipSync(Buffer.alloc(100_000_000)), 'gzip'],
     [deflateSync(Buffer.alloc(100_000_000)), 'deflate'],
     [brotliCompressSync(Buffer.alloc(100_000_000)), 'br'],
   ] as const;
+  const { post } = await startService(t);
   const before = process.memoryUsage().rss;
   for (let round = 0; round < 4; round += 1) {
     const answers = await Promise.all(
@@ -142,7 +142,9 @@ t.test('a bomb is stopped at 5 MB, and many at once leave the memory flat', asyn
         Array.from({ length: 5 }, () => post(body, { 'content-encoding': encoding })),
       ),
     );
-    for (const { status } of answers) t.equal(status, 413);
+    // A few are unpacked at a time; who waited too long for that is told to come back.
+    for (const { status } of answers) t.ok(status === 413 || status === 429, String(status));
+    t.ok(answers.some(({ status }) => status === 413));
   }
   t.ok(process.memoryUsage().rss - before < 200_000_000, 'of 6 GB that they would unpack to');
 });
