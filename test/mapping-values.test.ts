@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { SignalEvent } from '../src/ingest/event.ts';
+import { parseEvent, type SignalEvent } from '../src/ingest/event.ts';
 import {
   attributeKey,
   cut,
@@ -16,10 +16,12 @@ import { dig, flatten } from '../src/intercom/flatten.ts';
 import { mapEvent } from '../src/intercom/mapping.ts';
 import { noRules } from '../src/intercom/mapping-rules.ts';
 import { isMonetary, isMoneyKey, readMonetary, readMoney } from '../src/intercom/monetary-amount.ts';
+import { readProperty } from '../src/intercom/metadata-value.ts';
 import { minorUnits, readDecimal } from '../src/intercom/money.ts';
 import { readPhone } from '../src/intercom/phone.ts';
 import { summariseLines } from '../src/intercom/product-lines.ts';
 import { squash } from '../src/intercom/spelling.ts';
+import { unifyProperties } from '../src/intercom/unified-property.ts';
 import { collectWarnings, listNames } from '../src/intercom/warning.ts';
 
 // The rules for single values, as tables; test/fixtures/mapping has whole events.
@@ -439,4 +441,177 @@ t.test('a group without a groupId, and a track without a name, are dropped with 
     kind: 'dropped',
     warnings: [{ code: 'event_name_empty' }],
   });
+});
+
+t.test('a link with its text is one value; whatever else has these keys is nested', async (t) => {
+  const around = { isCommerce: false, currency: undefined, warn: () => {} };
+  const read = (value: unknown) =>
+    Object.fromEntries(readProperty({ key: 'link', source: 'link', value }, around).map((one) => [one.key, one.value]));
+  for (const url of ['https://x.example', 'http://x.example', 'HTTPS://x.example'])
+    t.strictSame(read({ url, value: 'X' }), { link: { url, value: 'X' } }, url);
+  const url = 'https://x.example';
+  t.strictSame(read({ url: 'ftp://x.example', value: 'X' }), { link_url: 'ftp://x.example', link_value: 'X' });
+  t.strictSame(read({ url: `see ${url}`, value: 'X' }), { link_url: `see ${url}`, link_value: 'X' });
+  t.strictSame(read({ url: 5, value: 'X' }), { link_url: 5, link_value: 'X' });
+  t.strictSame(read({ url: [url], value: 'X' }), { link_url: url, link_value: 'X' });
+  t.strictSame(read({ url, value: 5 }), { link_url: url, link_value: 5 });
+  t.strictSame(read({ url, value: '' }), { link_url: url });
+  t.strictSame(read({ url, value: 'X', more: 1 }), { link_url: url, link_value: 'X', link_more: 1 });
+  t.strictSame(read({ url, text: 'X' }), { link_url: url, link_text: 'X' });
+  t.strictSame(read({ value: 'X', text: 'Y' }), { link_value: 'X', link_text: 'Y' });
+  t.strictSame(read(null), {});
+});
+
+t.test('facts that are spelled in several ways come under one key', async (t) => {
+  const unify = (properties: Record<string, unknown>, isOrder = true) => {
+    const { warnings, warn } = collectWarnings();
+    const pairs = unifyProperties(properties, isOrder, warn).map(({ key, value }) => [key, value]);
+    return [pairs, warnings.map(({ code }) => code).join()];
+  };
+  t.strictSame(unify({}), [[], '']);
+  t.strictSame(unify({ total: 5 }, false), [[['total', 5]], '']);
+  t.strictSame(unify({ total: null, Total: 5 }), [
+    [
+      ['total', null],
+      ['value', 5],
+    ],
+    '',
+  ]);
+  t.strictSame(unify({ total: '', Total: 5, TOTAL: 6 }), [
+    [
+      ['total', ''],
+      ['value', 5],
+      ['TOTAL', 6],
+    ],
+    '',
+  ]);
+  t.strictSame(unify({ total: 'n/a', revenue: 10 }), [
+    [
+      ['total', 'n/a'],
+      ['value', 10],
+    ],
+    '',
+  ]);
+  const price = { amount: 500, currency: 'USD' };
+  t.strictSame(unify({ total: 'n/a', revenue: price }), [
+    [
+      ['total', 'n/a'],
+      ['value', price],
+    ],
+    '',
+  ]);
+  t.strictSame(unify({ total: 'n/a' }), [[['value', 'n/a']], '']);
+  t.strictSame(unify({ total: 'a', value: 'a' }), [[['value', 'a']], 'amount_conflict'], 'texts are no amounts');
+  t.strictSame(unify({ total: 5, value: 'a' }), [[['value', 5]], 'amount_conflict']);
+  t.strictSame(unify({ total: 5, value: '5.00', revenue: 4 }), [
+    [
+      ['value', 5],
+      ['revenue', 4],
+    ],
+    '',
+  ]);
+  t.strictSame(unify({ orderId: 1, transaction_id: '1' }), [[['order_id', '1']], '']);
+  t.strictSame(unify({ orderId: 1, transaction_id: 2 }), [
+    [
+      ['order_id', '1'],
+      ['transaction_id', 2],
+    ],
+    '',
+  ]);
+  t.strictSame(unify({ transaction_id: 2 }), [[['order_id', '2']], '']);
+  t.strictSame(unify({ transaction_id: 2 }, false), [[['transaction_id', 2]], '']);
+  t.strictSame(unify({ currencyCode: 'usd' }), [[['currency', 'USD']], '']);
+  t.strictSame(unify({ currency: 'coins' }), [[['currency', 'coins']], '']);
+  t.strictSame(unify({ products: ['a', '', null] }), [
+    [
+      ['products', 'a'],
+      ['product_count', 1],
+    ],
+    '',
+  ]);
+  t.strictSame(unify({ items: ['a'], products: ['b', 'c'] }), [
+    [
+      ['products', 'b, c'],
+      ['product_count', 2],
+    ],
+    '',
+  ]);
+  t.strictSame(unify({ products: ['a'], productCount: 7 }), [
+    [
+      ['products', 'a'],
+      ['productCount', 7],
+    ],
+    '',
+  ]);
+  t.strictSame(unify({ products: 'a' }), [[['products', 'a']], '']);
+});
+
+t.test('what a person is like, trait by trait', async (t) => {
+  const identify = (traits: object, context: object = {}) => {
+    const { mapped, warnings } = map({ type: 'identify', traits, context });
+    return [mapped, warnings];
+  };
+  function map(part: object): { mapped: object; warnings: string } {
+    const parsed = parseEvent({ userId: 'u', ...part });
+    if (!parsed.ok) throw new Error('not parsed');
+    const mapped = mapEvent(parsed.event, { eventNaming: 'preserve', rules: noRules });
+    const warnings = mapped.warnings.map(({ code }) => code).join();
+    return { mapped: mapped.kind === 'contact' ? { ...mapped.contact, ...mapped.customAttributes } : {}, warnings };
+  }
+  const avatar = (length: number) => `https://x.example/${'a'.repeat(length - 18)}`;
+  const phone = '030 901820';
+  const rows: [traits: object, contact: object, warnings?: string, context?: object][] = [
+    [{}, {}],
+    [{ plan: null, size: '', seats: 0 }, { seats: 0 }],
+    [
+      { firstName: 'A', first_name: 'B', surname: 'C' },
+      { name: 'A C', first_name: 'B' },
+    ],
+    [{ name: null, fullName: 'A B' }, { name: 'A B' }],
+    [{ mobilePhone: '+14155552671' }, { phone: '+14155552671' }],
+    [{ telephone: '+14155552671' }, { phone: '+14155552671' }],
+    [{ unsubscribed_from_emails: true }, { unsubscribed_from_emails: true }],
+    [{ unsubscribed_from_emails: 'true' }, { unsubscribed_from_emails: true }],
+    [{ unsubscribed_from_emails: false }, { unsubscribed_from_emails: false }],
+    [{ unsubscribed_from_emails: 'false' }, { unsubscribed_from_emails: false }],
+    [{ unsubscribed_from_emails: 'no' }, {}, 'boolean_unreadable'],
+    [{ owner_id: 5 }, { owner_id: 5 }],
+    [{ owner_id: '1234567890123456' }, { owner_id: 1_234_567_890_123_456 }],
+    [{ owner_id: '05' }, { owner_id: '05' }],
+    [{ owner_id: 'x5' }, { owner_id: 'x5' }],
+    [{ owner_id: '5x' }, { owner_id: '5x' }],
+    [{ ownerId: 7 }, { ownerId: 7 }],
+    [
+      { ownerId: 7, owner_id: 5 },
+      { ownerId: 7, owner_id: 5 },
+    ],
+    [{ avatar: avatar(2048) }, { avatar: avatar(2048) }],
+    [{ avatar: avatar(2049) }, {}, 'avatar_invalid'],
+    [{ avatar: 'http://x.example/a.png' }, { avatar: 'http://x.example/a.png' }],
+    [{ avatar: { url: 'HTTPS://x.example/a.png' } }, { avatar: 'HTTPS://x.example/a.png' }],
+    [{ avatar: { image_url: 'https://x.example/a.png' } }, { avatar: 'https://x.example/a.png' }],
+    [{ avatar: 'ftp://x.example/http://a.png' }, {}, 'avatar_invalid'],
+    [{ avatar: 'https://' }, {}, 'avatar_invalid'],
+    [{ avatar: {} }, {}, 'avatar_invalid'],
+    [{ phone }, {}, 'phone_invalid'],
+    [{ phone }, { phone: '+4930901820' }, '', { locale: 'de-DE' }],
+    [{ phone }, {}, 'phone_invalid', { locale: 'x-DE-formal' }],
+    [{ phone }, {}, 'phone_invalid', { locale: 5 }],
+    [
+      { phone, country: ' de ' },
+      { phone: '+4930901820', country: 'de' },
+    ],
+    [{ phone, country: 'Germany' }, { country: 'Germany' }, 'phone_invalid'],
+    [{ phone, country: 'DEU' }, { country: 'DEU' }, 'phone_invalid'],
+    [
+      { renewed_on: '2026-02-25', day_on_site: '2026-02-25' },
+      { renewed_on: 1_771_977_600, day_on_site: '2026-02-25' },
+    ],
+    [
+      { lastAt: '2026-02-25', FLAT: '2026-02-25', '-At': '2026-02-25' },
+      { lastAt: 1_771_977_600, FLAT: '2026-02-25', '-At': '2026-02-25' },
+    ],
+  ];
+  for (const [traits, contact, warnings = '', context] of rows)
+    t.strictSame(identify(traits, context), [contact, warnings], JSON.stringify(traits).slice(0, 80));
 });
