@@ -41,6 +41,9 @@ export type IngestOptions = {
 
 /** The event loop, on the average of a second: who came now would wait as long for each step of an answer. */
 const latestMs = 1000;
+/** A process that was stopped for a moment looks late for a second, and isn't. */
+const latePatienceMs = 1500;
+const lateAgainMs = 3000;
 
 type Addressed = { Params: { installation?: string } };
 
@@ -58,17 +61,24 @@ export async function ingestRoutes(app: FastifyInstance, options: IngestOptions)
     (_, body, done) => done(null, body),
   );
 
+  let lateSinceMs = -Infinity;
+  let seenLateMs = -Infinity;
   await app.register(underPressure, {
     maxEventLoopDelay: latestMs,
-    pressureHandler: () =>
-      Promise.reject(
+    pressureHandler: () => {
+      const nowMs = performance.now();
+      if (nowMs - seenLateMs > lateAgainMs) lateSinceMs = nowMs;
+      seenLateMs = nowMs;
+      if (nowMs - lateSinceMs < latePatienceMs) return undefined;
+      return Promise.reject(
         new ProblemError({
           status: 429,
           code: 'overloaded',
           detail: `the service is more than ${latestMs / 1000} s behind with its work; nothing was kept, send again later`,
           retryAfterSeconds: 1,
         }),
-      ),
+      );
+    },
   });
   app.decorateRequest('naming', null);
   for (const url of ['/ingest', '/ingest/:installation'])
