@@ -20,9 +20,7 @@ const groups: Record<string, { mutate: string[]; tests: string[] }> = {
     tests: ['test/queue/rules.test.ts'],
   },
   lanes: {
-    mutate: ['lanes', 'lane-sets', 'lane-table', 'job-lines', 'retry-heap'].map(
-      (name) => `src/queue/sqlite/${name}.ts`,
-    ),
+    mutate: ['lanes', 'lane-sets', 'retry-heap'].map((name) => `src/queue/sqlite/${name}.ts`),
     tests: ['test/queue/lanes.test.ts'],
   },
   mapping: {

@@ -602,6 +602,10 @@ t.test('what a person is like, trait by trait', async (t) => {
       { phone: '+4930901820', country: 'de' },
     ],
     [{ phone, country: 'Germany' }, { country: 'Germany' }, 'phone_invalid'],
+    [
+      { phone, country: 'Germany', countryCode: 'DE' },
+      { phone: '+4930901820', country: 'Germany', countryCode: 'DE' },
+    ],
     [{ phone, country: 'DEU' }, { country: 'DEU' }, 'phone_invalid'],
     [
       { renewed_on: '2026-02-25', day_on_site: '2026-02-25' },

@@ -113,6 +113,21 @@ t.test(
   },
 );
 
+t.test('a line that waits for two leases waits for both, whoever else is joined to it meanwhile', async (t) => {
+  const lanes = createLanes();
+  for (const n of [1, 2, 3]) lanes.add(`a/email:${n}`, n, false);
+  const [first, second] = lanes.take(0, 2);
+  lanes.join('a/email:1', 'a/user:1');
+  lanes.join('a/email:1', 'a/user:1'); // once is enough
+  lanes.join('a/email:2', 'a/user:1');
+  lanes.release(first!);
+  lanes.join('a/email:3', 'a/user:1');
+  t.strictSame(lanes.take(0, 9), []);
+  lanes.release(second!);
+  const [last] = lanes.take(0, 9);
+  t.strictSame(lanes.head(last!, 9, 0), [1, 2, 3]);
+});
+
 t.test('what comes back to a visitor waits for the login, too', async (t) => {
   const lanes = createLanes();
   lanes.insert('a/anon:1', 7, true);
