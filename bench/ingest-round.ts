@@ -1,6 +1,7 @@
 import type { Bench } from './bench.ts';
 import { closedLoop, openLoop, type Round } from './load.ts';
-import { type Child, freePort, until } from './processes.ts';
+import { freePort } from '../test/free-port.ts';
+import { type Child, until } from './processes.ts';
 import { answers, startService } from './service.ts';
 import { startSimulator } from './simulator.ts';
 import { openWatchers } from './watchers.ts';

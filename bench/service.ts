@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { request } from 'undici';
 import { backlogEvents, inBatches } from './events.ts';
 import { closedLoop } from './load.ts';
-import { type Child, freePort, type Stage, until } from './processes.ts';
+import { freePort } from '../test/free-port.ts';
+import { type Child, type Stage, until } from './processes.ts';
 import type { IntercomSimulator } from './simulator.ts';
 
 /** The built service as a process of its own. */

@@ -1,6 +1,7 @@
 import { request } from 'undici';
 import type { Call, Contact, Summary } from '../src/simulator/simulator.ts';
-import { type Child, freePort, type Stage, until } from './processes.ts';
+import { freePort } from '../test/free-port.ts';
+import { type Child, type Stage, until } from './processes.ts';
 import { answers } from './service.ts';
 
 /** A simulated Intercom in a process of its own, steered over HTTP. */

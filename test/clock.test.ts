@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url';
 import t, { type Test } from 'tap';
 import { request } from 'undici';
 import { startSimulator } from '../src/simulator/simulator.ts';
-import { acknowledgedOf, judge, judgeLedger, ledgerOf, loadSome, type Person, totalOf, user } from './crash/people.ts';
+import { deliveredLedger, judge, judgeLedger, ledgerOf, loadSome, type Person, totalOf, user } from './crash/people.ts';
 import { startPostgres } from './postgres.ts';
 import { startProcess, tryPost } from './process.ts';
 import { temporaryFolder, token, until } from './service.ts';
@@ -64,14 +64,7 @@ for (const engine of ['SQLite', 'PostgreSQL'])
       simulator.clearFaults();
       await sent(everybody, 2);
       const startedAt = performance.now();
-      const ledger = await until(
-        'all is delivered',
-        async () => {
-          const text = await ledgerOf(service.url);
-          return totalOf(text, 'delivered') === acknowledgedOf(everybody) ? text : null;
-        },
-        soonMs,
-      );
+      const ledger = await deliveredLedger(service.url, everybody, { withinMs: soonMs });
       t.comment(`all was delivered ${Math.round(performance.now() - startedAt)} ms after the jump`);
       judge(t, simulator, everybody);
       judgeLedger(t, ledger);

@@ -4,9 +4,9 @@ import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { randomBytes } from 'node:crypto';
-import { createServer } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import { Client } from 'pg';
+import { freePort } from './free-port.ts';
 
 /**
  * A real PostgreSQL server, out of an npm package, for the tests and the bench. PG_TEST_URL names another server, whose
@@ -168,14 +168,4 @@ export async function run(command: string, args: string[], owner: { uid?: number
   child.stderr.on('data', (chunk) => (output += String(chunk)));
   const [code] = await once(child, 'exit');
   if (code !== 0) throw new Error(`${command} ended with ${code}: ${output}`);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }

@@ -138,7 +138,9 @@ async function openReplicas(t: Test, env: Record<string, string>): Promise<Repli
       const next = await startProcess(t, env);
       all.push(next);
       replicas[index] = next;
-      return killed ?? old.end(signal);
+      const end = await (killed ?? old.end(signal));
+      if (end !== 0 && end !== signal) t.comment(`its last lines:\n${old.output().split('\n').slice(-30).join('\n')}`);
+      return end;
     },
     async freeze(index, ms) {
       const { child } = replicas[index]!;

@@ -1,9 +1,19 @@
 import { join } from 'node:path';
 import t from 'tap';
 import { startSimulator } from '../src/simulator/simulator.ts';
-import { acknowledgedOf, judge, judgeLedger, ledgerOf, loadSome, type Person, totalOf, user } from './crash/people.ts';
+import {
+  acknowledgedOf,
+  deliveredLedger,
+  judge,
+  judgeLedger,
+  ledgerOf,
+  loadSome,
+  type Person,
+  totalOf,
+  user,
+} from './crash/people.ts';
 import { startProcess, tryPost } from './process.ts';
-import { temporaryFolder, token, until } from './service.ts';
+import { temporaryFolder, token } from './service.ts';
 
 const concurrency = 64; // by default
 const slowMs = 30_000;
@@ -25,11 +35,7 @@ t.test(
     const first = await startProcess(t, env);
     const [warm, ...people] = Array.from({ length: 150 }, (_, n) => user(`u-${n}`));
     const quickly = await send(first.url, [warm!], 40);
-    await until(
-      'they are delivered',
-      async () => totalOf(await ledgerOf(first.url), 'delivered') === acknowledgedOf([warm!]),
-    );
-    const mbBefore = residentMb(await ledgerOf(first.url));
+    const mbBefore = residentMb(await deliveredLedger(first.url, [warm!]));
 
     simulator.configure({ latencyMs: slowMs });
     const waits = simulator.count();
@@ -58,10 +64,7 @@ t.test(
     simulator.configure({ latencyMs: 0 });
     const second = await startProcess(t, env);
     const everybody = [warm!, ...people];
-    const ledger = await until('all is delivered', async () => {
-      const text = await ledgerOf(second.url);
-      return totalOf(text, 'delivered') === acknowledgedOf(everybody) + 1 ? text : null;
-    });
+    const ledger = await deliveredLedger(second.url, everybody, { others: 1 });
     judge(t, simulator, everybody);
     judgeLedger(t, ledger);
     t.equal(await second.end('SIGTERM'), 0);
@@ -79,14 +82,10 @@ t.test(
     });
     const people = Array.from({ length: 8 }, (_, n) => user(`u-${n}`));
     await send(service.url, people, 1);
-    const isDelivered = async (): Promise<string | null> => {
-      const text = await ledgerOf(service.url);
-      return totalOf(text, 'delivered') === acknowledgedOf(people) ? text : null;
-    };
-    await until('the first are delivered', isDelivered);
+    await deliveredLedger(service.url, people);
     simulator.inject({ kind: 'hang_after', endpoint: 'POST /events', times: 4 });
     await send(service.url, people, 6);
-    const ledger = await until('all is delivered', isDelivered, 150_000);
+    const ledger = await deliveredLedger(service.url, people, { withinMs: 150_000 });
     t.match(
       ledger,
       /signal_intercom_attempts_total\{[^}]*reason="timeout"[^}]*\} 4\n/,

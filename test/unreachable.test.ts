@@ -1,14 +1,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import t, { type Test } from 'tap';
 import { request } from 'undici';
 import { type Simulator, startSimulator } from '../src/simulator/simulator.ts';
-import { acknowledgedOf, judge, judgeLedger, ledgerOf, loadSome, type Person, totalOf, user } from './crash/people.ts';
+import { acknowledgedOf, deliveredLedger, judge, judgeLedger, loadSome, type Person, user } from './crash/people.ts';
+import { freePort } from './free-port.ts';
 import { type ServiceProcess, startProcess, tryPost } from './process.ts';
 import { temporaryFolder, token, until } from './service.ts';
 
@@ -116,27 +117,13 @@ t.test('Intercom goes away while events flow, and comes back at the same address
   });
   t.match(unready.body.dispatch.message, /ECONNREFUSED/);
   const second = await simulatorAt(t, Number(port));
-  await until(
-    'all is delivered',
-    async () => {
-      const ledger = await ledgerOf(service.url);
-      return totalOf(ledger, 'delivered') === acknowledgedOf([...before, ...later]);
-    },
-    resumesWithinMs,
-  );
+  await deliveredLedger(service.url, [...before, ...later], { withinMs: resumesWithinMs });
   judge(t, second, later);
   t.equal(await service.end('SIGTERM'), 0);
 });
 
 async function isAllDelivered(t: Test, service: ServiceProcess, simulator: Simulator, people: Person[]): Promise<void> {
-  const ledger = await until(
-    'all is delivered',
-    async () => {
-      const text = await ledgerOf(service.url);
-      return totalOf(text, 'delivered') === acknowledgedOf(people) ? text : null;
-    },
-    resumesWithinMs,
-  );
+  const ledger = await deliveredLedger(service.url, people, { withinMs: resumesWithinMs });
   judge(t, simulator, people);
   judgeLedger(t, ledger);
 }
@@ -170,16 +157,6 @@ async function simulatorAt(t: Test, port: number): Promise<Simulator> {
   const simulator = await startSimulator({ tokens: [token], port, limitPerMinute: 60_000 });
   t.teardown(() => simulator.close());
   return simulator;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 /** What becomes of a connection. */

@@ -2,7 +2,8 @@ import autocannon from 'autocannon';
 import type { Bench } from '../bench.ts';
 import { trackEvents } from '../events.ts';
 import { closedLoop } from '../load.ts';
-import { freePort, until } from '../processes.ts';
+import { freePort } from '../../test/free-port.ts';
+import { until } from '../processes.ts';
 import { answers } from '../service.ts';
 
 /** Why the load comes from bench/load.ts: what one request costs the generator itself, which shares the cores. */

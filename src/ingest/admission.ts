@@ -37,7 +37,7 @@ const workingBytes = 2 * 1024 * 1024;
 const patienceMs = 2000;
 /** Bounded by the number of connections. */
 const smallBodyBytes = 16 * 1024;
-const smallBody = { leave: (): void => {} };
+const nothingToLeave: Leave = () => {};
 const inflatingAtATime = 4;
 /** The disk is not filled to its end: what was accepted needs room to be marked as delivered. */
 const mostReserveBytes = 100 * 1024 * 1024;
@@ -80,7 +80,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
   async function open(request: IncomingMessage, raw: Buffer): Promise<{ bytes: Buffer; leave: Leave }> {
     const encoding = request.headers['content-encoding'];
     const isPlain = !isCompressed(encoding);
-    if (isPlain && raw.length <= smallBodyBytes) return { bytes: raw, ...smallBody };
+    if (isPlain && raw.length <= smallBodyBytes) return { bytes: raw, leave: nothingToLeave };
     const inflated = isPlain ? undefined : await inflating.enter(1);
     if (inflated === null) throw new ProblemError(crowded);
     try {

@@ -12,7 +12,7 @@ export type RoomOptions = {
   waitMs: number;
 };
 
-type Waiter = { amount: number; admit(leave: Leave | null): void };
+type Waiter = { amount: number; admit(leave: Leave): void };
 
 export function createRoom({ amount: all, waitMs }: RoomOptions): Room {
   let taken = 0;

@@ -1,4 +1,3 @@
-import underPressure from '@fastify/under-pressure';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Settlements } from '../dispatch/settlements.ts';
 import { ProblemError, sendProblem } from '../problem.ts';
@@ -8,6 +7,7 @@ import type { Admission } from './admission.ts';
 import { answerEvents, answerStatus, type EventAnswer } from './answer.ts';
 import type { Authenticator, Naming } from './auth.ts';
 import { limits, readEvents, tooLarge } from './body.ts';
+import { refuseWhileLate } from './lateness.ts';
 import { readPreference } from './prefer.ts';
 
 declare module 'fastify' {
@@ -39,12 +39,6 @@ export type IngestOptions = {
   now?: () => number;
 };
 
-/** The event loop, on the average of a second: who came now would wait as long for each step of an answer. */
-const latestMs = 1000;
-/** A process that was stopped for a moment looks late for a second, and isn't. */
-const latePatienceMs = 1500;
-const lateAgainMs = 3000;
-
 type Addressed = { Params: { installation?: string } };
 
 export type IngestReport = { requestId: string; status: number; events: EventAnswer[]; ms: number };
@@ -61,25 +55,7 @@ export async function ingestRoutes(app: FastifyInstance, options: IngestOptions)
     (_, body, done) => done(null, body),
   );
 
-  let lateSinceMs = -Infinity;
-  let seenLateMs = -Infinity;
-  await app.register(underPressure, {
-    maxEventLoopDelay: latestMs,
-    pressureHandler: () => {
-      const nowMs = performance.now();
-      if (nowMs - seenLateMs > lateAgainMs) lateSinceMs = nowMs;
-      seenLateMs = nowMs;
-      if (nowMs - lateSinceMs < latePatienceMs) return undefined;
-      return Promise.reject(
-        new ProblemError({
-          status: 429,
-          code: 'overloaded',
-          detail: `the service is more than ${latestMs / 1000} s behind with its work; nothing was kept, send again later`,
-          retryAfterSeconds: 1,
-        }),
-      );
-    },
-  });
+  await refuseWhileLate(app);
   app.decorateRequest('naming', null);
   for (const url of ['/ingest', '/ingest/:installation'])
     app.route<Addressed>({ method: ['POST', 'PUT'], url, onRequest: authenticate, handler: ingest });

@@ -1,6 +1,7 @@
 import type { Test } from 'tap';
 import { request } from 'undici';
 import type { Simulator } from '../../src/simulator/simulator.ts';
+import { until } from '../service.ts';
 
 /** Who sends events while processes die, and what was acknowledged of them. */
 export type Person = {
@@ -105,6 +106,19 @@ function leadsOf(simulator: Simulator, { traits }: Person['identity']): { id: st
 
 export async function ledgerOf(url: string): Promise<string> {
   return (await request(`${url}/metrics`)).body.text();
+}
+
+/** The ledger when all is delivered that was acknowledged of these, and of `others` more events. */
+export async function deliveredLedger(
+  url: string,
+  people: Person[],
+  { withinMs, others = 0 }: { withinMs?: number; others?: number } = {},
+): Promise<string> {
+  const look = async (): Promise<string | null> => {
+    const text = await ledgerOf(url);
+    return totalOf(text, 'delivered') === acknowledgedOf(people) + others ? text : null;
+  };
+  return until('all is delivered', look, withinMs);
 }
 
 export function judgeLedger(t: Test, ledger: string): void {

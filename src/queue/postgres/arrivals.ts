@@ -9,6 +9,7 @@ import { rememberConsent } from './consents.ts';
 import { findLegacies, followJoins, type Join, joinPeople } from './joins.ts';
 import { type Lane, lockLanes, nowMs, refreshDue } from './lanes.ts';
 import { stateOf } from './search.ts';
+import { storable } from './storable.ts';
 import { add, count, type Deltas, installationOf, queuedIn } from './totals.ts';
 
 /** What an anonymous visitor may leave waiting for a login; further events are filtered as `never_identified`. */
@@ -230,14 +231,12 @@ function receiptsOf(seqs: Remembered[], arrivals: Arrival[], originals: Map<numb
   });
 }
 
-/** PostgreSQL's text has no NUL. */
 function storableEvent(event: NewEvent): NewEvent {
   const { messageId, name, userId, email, anonymousId } = event;
   if (![messageId, name, userId, email, anonymousId].some((text) => text?.includes('\0'))) return event;
-  const storable = (text: string | null): string | null => text?.replaceAll('\0', '\uFFFD') ?? null;
   return {
     ...event,
-    messageId: storable(messageId) ?? '',
+    messageId: storable(messageId),
     name: storable(name),
     userId: storable(userId),
     email: storable(email),

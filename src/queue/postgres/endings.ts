@@ -4,6 +4,7 @@ import { Again, type Transaction } from './database.ts';
 import { settledErasures } from './erasures.ts';
 import { moveLine } from './joins.ts';
 import { firstDue, type Lane, laneState, lockLanes, nowMs, refreshDue } from './lanes.ts';
+import { storable } from './storable.ts';
 import { installationOf, queuedIn } from './totals.ts';
 
 /** What the holder of a lease has done so far. */
@@ -261,6 +262,3 @@ async function insertAttempts(tx: Transaction, attempts: (Attempt & { seq: numbe
     ],
   );
 }
-
-/** PostgreSQL's text has no NUL. */
-const storable = (text: string | null): string | null => text?.replaceAll('\0', '\uFFFD') ?? null;
