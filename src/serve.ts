@@ -15,10 +15,20 @@ export async function serve(): Promise<void> {
   const log = createLog(config.logLevel);
   try {
     const app = await buildApp(config, log);
-    closeWithGrace({ delay: closeDelayMs, logger: false }, async ({ signal, err }) => {
+    const exits = {
+      onTimeout: (ms: number) => log.error({ ms }, 'service.not_stopped: it took too long, and ends as it is'),
+      onSecondSignal: (signal: string) => log.warn({ signal }, 'service.not_stopped: told again, it ends at once'),
+      onSecondError: (err: unknown) => log.fatal({ err }, 'service.failed'),
+    };
+    closeWithGrace({ delay: closeDelayMs, logger: false, ...exits }, async ({ signal, err }) => {
       if (err) log.fatal({ err }, 'service.failed');
       else log.info({ signal }, 'service.stopping');
-      await app.stop(graceMs);
+      try {
+        await app.stop(graceMs);
+      } catch (error) {
+        log.fatal({ err: error }, 'service.failed');
+        throw error;
+      }
       log.info('service.stopped');
     });
     const listening = await app.http.listen({ host: config.host, port: config.port });

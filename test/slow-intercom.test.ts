@@ -13,7 +13,7 @@ import {
   user,
 } from './crash/people.ts';
 import { startProcess, tryPost } from './process.ts';
-import { temporaryFolder, token } from './service.ts';
+import { temporaryFolder, token, until } from './service.ts';
 
 const concurrency = 64; // by default
 const slowMs = 30_000;
@@ -70,6 +70,25 @@ t.test(
     t.equal(await second.end('SIGTERM'), 0);
   },
 );
+
+t.test('told a second time to end, it waits for nothing, and says so', async (t) => {
+  const simulator = await startSimulator({ tokens: [token] });
+  t.teardown(() => simulator.close());
+  const service = await startProcess(t, {
+    DATABASE_URL: `file:${join(temporaryFolder(t), 'queue.db')}`,
+    INTERCOM_API_URL: simulator.url,
+  });
+  await send(service.url, [user('u-0')], 1);
+  await until('Intercom has been asked', () => simulator.calls.some(({ endpoint }) => endpoint === 'POST /events'));
+  simulator.configure({ latencyMs: slowMs });
+  const before = simulator.count();
+  await send(service.url, [user('u-1')], 1);
+  await until('a call waits for its answer', () => simulator.count() > before);
+  service.child.kill('SIGTERM');
+  await until('it is stopping', () => service.output().includes('service.stopping'));
+  t.equal(await service.end('SIGTERM'), 1);
+  t.match(service.output(), 'told again, it ends at once');
+});
 
 t.test(
   'Intercom carries calls out and never answers: each is given up after a minute, and none counts twice',
