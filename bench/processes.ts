@@ -22,6 +22,8 @@ export type Child = {
   ended(): string | undefined;
   /** SIGTERM, and SIGKILL for one that does not heed it. May be called twice. */
   end(): Promise<void>;
+  /** SIGKILL: it can't say a word. */
+  kill(): Promise<void>;
 };
 
 const endWithinMs = 20_000;
@@ -74,6 +76,10 @@ function startChild(script: string, env: Record<string, string>, nodeFlags: stri
       const timer = setTimeout(() => child.kill('SIGKILL'), endWithinMs);
       await exited;
       clearTimeout(timer);
+    },
+    async kill() {
+      child.kill('SIGKILL');
+      await exited;
     },
   };
 }

@@ -1,10 +1,10 @@
 // `npm run bench`: measures the built service on this machine. docs/benchmarks.md says what and how.
-//   node bench/run.ts [--quick] [ingest batch latency calls drain quota start] [backlog] [consoles] [growth] [generators] [overload] [replicas] [shared-quota]
+//   node bench/run.ts [--quick] [ingest batch latency calls drain quota start] [backlog] [consoles] [growth] [generators] [overload] [replicas] [shared-backlog] [shared-quota] [takeover]
 import { statfs } from 'node:fs/promises';
 import type { Bench } from './bench.ts';
 import { benchFolder, createStage } from './processes.ts';
 import { createReport } from './report.ts';
-import { backlog } from './scenarios/backlog.ts';
+import { backlog, sharedBacklog } from './scenarios/backlog.ts';
 import { batch } from './scenarios/batch.ts';
 import { calls } from './scenarios/calls.ts';
 import { consoles } from './scenarios/consoles.ts';
@@ -17,9 +17,20 @@ import { overload } from './scenarios/overload.ts';
 import { quota } from './scenarios/quota.ts';
 import { replicas, sharedQuota } from './scenarios/replicas.ts';
 import { start } from './scenarios/start.ts';
+import { takeover } from './scenarios/takeover.ts';
 
 const usual = { ingest, batch, latency, calls, drain, quota, start };
-const onlyByName = { backlog, consoles, generators, growth, overload, replicas, 'shared-quota': sharedQuota };
+const onlyByName = {
+  backlog,
+  consoles,
+  generators,
+  growth,
+  overload,
+  replicas,
+  'shared-backlog': sharedBacklog,
+  'shared-quota': sharedQuota,
+  takeover,
+};
 const scenarios: Record<string, (bench: Bench) => Promise<void>> = { ...usual, ...onlyByName };
 
 const options = process.argv.slice(2).filter((word) => word.startsWith('-'));

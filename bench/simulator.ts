@@ -22,6 +22,7 @@ export type IntercomSimulator = {
 export type SimulatorSettings = {
   limitPerMinute?: number;
   indexLagMs?: number;
+  latencyMs?: number;
   /** The service's token is refused until `acceptToken()`. */
   refusing?: boolean;
 };
@@ -36,6 +37,7 @@ export async function startSimulator(stage: Stage, settings: SimulatorSettings =
     SIMULATOR_TOKENS: settings.refusing ? 'another-token' : token,
     SIMULATOR_LIMIT_PER_MINUTE: String(settings.limitPerMinute ?? 10_000),
     SIMULATOR_INDEX_LAG_MS: String(settings.indexLagMs ?? 120_000),
+    SIMULATOR_LATENCY_MS: String(settings.latencyMs ?? 0),
   });
   await until('the simulator answers', child, () => answers(`${url}/_simulator/summary`));
 

@@ -1,24 +1,42 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { startPostgres } from '../../test/postgres.ts';
 import type { Bench } from '../bench.ts';
 import { type Stage, until } from '../processes.ts';
 import { queueEvents, type Service, startService } from '../service.ts';
+import { durable } from '../postgres.ts';
 import { type IntercomSimulator, startSimulator } from '../simulator.ts';
 
 const ready = '/readyz?only=store';
 const targetMb = 256;
 
 /** A restart with a million queued events, one of each person: what takes the most memory. */
-export async function backlog({ stage, report, quick }: Bench): Promise<void> {
+export async function backlog(bench: Bench): Promise<void> {
+  await restart(bench, 'SQLite', { folder: bench.stage.folder() });
+}
+
+/** The same where PostgreSQL keeps them, on the same cores. */
+export async function sharedBacklog(bench: Bench): Promise<void> {
+  const server = await startPostgres({ settings: durable });
+  try {
+    await restart(bench, 'PostgreSQL', { database: await server.newDatabase() });
+  } finally {
+    await bench.stage.clear();
+    await server.close();
+  }
+}
+
+type Where = { folder: string } | { database: string };
+
+async function restart({ stage, report, quick }: Bench, engine: string, where: Where): Promise<void> {
   const events = quick ? 100_000 : 1_000_000;
   const drainSeconds = quick ? 5 : 30;
-  report.title('backlog', `a restart with ${events} queued events of as many people, warm page cache`);
-  const folder = stage.folder();
+  report.title('backlog', `${engine}: a restart with ${events} queued events of as many people, warm page cache`);
   const simulator = await startSimulator(stage, { limitPerMinute: Infinity, refusing: true });
-  const queuedPerSecond = await fill(stage, simulator, folder, events);
+  const queuedPerSecond = await fill(stage, simulator, where, events);
   await simulator.acceptToken();
 
   const before = await simulator.count();
-  const service = await startService(stage, { simulator, folder, ready });
+  const service = await startService(stage, { simulator, ...where, ready });
   const secondsSinceStart = (): number => (performance.now() - service.child.startedAtMs) / 1000;
   const storesAfter = secondsSinceStart();
   const atReady = service.memory();
@@ -45,8 +63,8 @@ export async function backlog({ stage, report, quick }: Bench): Promise<void> {
   await stage.clear();
 }
 
-async function fill(stage: Stage, simulator: IntercomSimulator, folder: string, events: number): Promise<number> {
-  const service = await startService(stage, { simulator, folder, ready });
+async function fill(stage: Stage, simulator: IntercomSimulator, where: Where, events: number): Promise<number> {
+  const service = await startService(stage, { simulator, ...where, ready });
   const startedAtMs = performance.now();
   await queueEvents(service, { events, users: events });
   const seconds = (performance.now() - startedAtMs) / 1000;

@@ -79,6 +79,7 @@ export function createSharedGate(
   let unwritten: { target: string; reason: string } | null = null; // a hold that the others don't know of yet
   let own = { target: '', probeAtMs: 0, probeAfterMs: firstProbeAfterMs }; // while only this one can't reach Intercom
   let failures = 0;
+  let hasAsked = false;
   let isLooking = false;
   let isForgetting = false;
   let stopped = false;
@@ -134,7 +135,9 @@ export function createSharedGate(
   }
 
   function isDue({ open, nextProbeAtMs, closer, prober }: Kept): boolean {
-    if (open || now() < nextProbeAtMs + (closer === replica ? closerWaitsMs : 0)) return false;
+    // Whoever has just started asks at once: a restart is how people say that they have mended it.
+    const dueAtMs = hasAsked ? nextProbeAtMs + (closer === replica ? closerWaitsMs : 0) : 0;
+    if (open || now() < dueAtMs) return false;
     return prober === null || prober.replica === replica || prober.untilMs <= now();
   }
 
@@ -155,6 +158,7 @@ export function createSharedGate(
 
   async function askOnce(): Promise<void> {
     const target = options.target();
+    hasAsked = true;
     let answer: Probe;
     try {
       answer = await options.probe();
@@ -198,15 +202,14 @@ export function createSharedGate(
   }
 
   function closed(before: Kept, reason: string, { message, remedy }: { message: string; remedy: string }): Kept {
+    const found = { open: false, reason, message, remedy, prober: null };
+    // Who asks before it is time (at its start, or because somebody wants to know) postpones nothing.
+    if (!before.open && now() < before.nextProbeAtMs) return { ...before, ...found };
     return {
-      open: false,
-      reason,
-      message,
-      remedy,
+      ...found,
       sinceMs: before.open ? now() : before.sinceMs,
       nextProbeAtMs: now() + before.probeAfterMs,
       probeAfterMs: Math.min(before.probeAfterMs * 2, lastProbeAfterMs),
-      prober: null,
       closer: replica,
     };
   }

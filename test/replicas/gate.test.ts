@@ -172,22 +172,36 @@ t.test('a replica that alone can not reach Intercom holds back nobody else', asy
   t.strictSame(open(), [true, true, true]);
 });
 
-t.test('one that starts while all are held is held too, and asks for itself before it opens', async (t) => {
+t.test('one that starts while all are held asks at once, and in vain postpones nothing', async (t) => {
   const { all, first, second, third, world, open } = setUp(t, 3);
   for (const { gate } of [first, second]) gate.start();
   await turn();
   world.intercom = refused;
   first.gate.hold('token_invalid');
-  await turn();
+  await pass(1000);
   third.gate.start();
   await turn();
-  t.match(third.gate.state(), { reason: 'token_invalid' });
-  t.equal(third.probes(), 0);
+  t.match(third.gate.state(), { reason: 'token_invalid', nextProbeAtMs: 1_772_029_805_000 });
+  t.equal(third.probes(), 1);
   world.intercom = well;
-  await pass(8000);
+  await pass(4500);
+  t.strictSame(open(), [true, true, true]);
+  t.ok(all.every(({ probes }) => probes() <= 2));
+});
+
+t.test('one that is started after the cause is mended opens all', async (t) => {
+  const { first, second, third, world, open } = setUp(t, 3);
+  for (const { gate } of [first, second]) gate.start();
+  await turn();
+  first.gate.hold('token_invalid');
+  await turn();
+  t.strictSame(open(), [false, true, false]);
+  world.intercom = well;
+  third.gate.start();
+  await pass(1000);
   t.strictSame(open(), [true, true, true]);
   t.equal(third.probes(), 1);
-  t.ok(all.every(({ probes }) => probes() <= 2));
+  t.equal(first.probes() + second.probes(), 2, 'those of their own starts');
 });
 
 t.test('a new token opens for all who have it; those who still have the former one stay held', async (t) => {
