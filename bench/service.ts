@@ -57,7 +57,9 @@ export async function startService(stage: Stage, options: ServiceOptions): Promi
   return {
     url,
     child,
-    ledger: async () => readLedger(await (await request(`${url}/metrics`)).body.text()),
+    // Left out while the store is too busy to be asked.
+    ledger: () =>
+      until('the ledger is told', child, async () => readLedger(await (await request(`${url}/metrics`)).body.text())),
     memory: () => readMemory(child.pid),
   };
 }
@@ -89,20 +91,18 @@ export async function answers(url: string): Promise<true | undefined> {
   }
 }
 
-function readLedger(text: string): Ledger {
-  const read = (what: string): number => {
-    const count = new RegExp(`^signal_intercom_${what} (\\d+)$`, 'm').exec(text)?.[1];
-    if (count === undefined) throw new Error(`/metrics has no ${what}`);
-    return Number(count);
-  };
+function readLedger(text: string): Ledger | undefined {
+  const read = (what: string): number =>
+    Number(new RegExp(`^signal_intercom_${what} (\\d+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
   const of = (state: string): number => read(`ledger_events\\{state="${state}"\\}`);
-  return {
+  const ledger = {
     accepted: read('accepted_events_total'),
     delivered: of('delivered'),
     filtered: of('filtered'),
     dead: of('dead'),
     queued: of('queued'),
   };
+  return Object.values(ledger).some(Number.isNaN) ? undefined : ledger;
 }
 
 /** Resident memory, as Linux tells it; elsewhere unknown. */

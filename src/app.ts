@@ -1,47 +1,36 @@
-import { hash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import type { InstallationSnapshot } from './alerts/causes.ts';
+import { gateSnapshot } from './alerts/gate-snapshot.ts';
 import { openAlerts } from './alerts/open.ts';
-import { apiUrlOf, type Config, pathBeside, regionHosts } from './config.ts';
+import type { Config } from './config.ts';
+import { pathBeside } from './config/database.ts';
+import { apiUrlOf, regionHosts } from './config/regions.ts';
 import { createActivity } from './console/activity.ts';
-import { createAdminGuard, loadAdminToken } from './console/admin-token.ts';
-import { eventRoutes } from './console/event-routes.ts';
-import { eventStreamRoute } from './console/event-stream.ts';
+import { loadAdminToken } from './console/admin-token.ts';
 import { createLive } from './console/live.ts';
-import { overviewRoute } from './console/overview.ts';
-import { pageRoutes } from './console/page-routes.ts';
-import { addSecureHeaders } from './console/secure-headers.ts';
 import { explain } from './console/reasons.ts';
-import { redriveRoutes } from './console/redrive-routes.ts';
 import { createRedrives } from './console/redrives.ts';
+import { consoleRoutes } from './console/routes.ts';
 import { openDelivery, tryOut } from './delivery.ts';
-import { type AttemptReport, jobsEach } from './dispatch/dispatcher.ts';
-import type { GateState } from './dispatch/gate.ts';
+import { createAttemptRecorder } from './attempts.ts';
 import { createSettlements } from './dispatch/settlements.ts';
-import { explainRoutes } from './explain/route.ts';
 import { healthRoutes } from './health.ts';
 import { createAdmission } from './ingest/admission.ts';
 import type { AcceptOptions } from './ingest/accept.ts';
 import { createAuthenticator } from './ingest/auth.ts';
 import { createConsentPolicy } from './ingest/consent-policy.ts';
-import { ingestProblem, ingestRoutes } from './ingest/route.ts';
-import { holdOf, statusOf } from './installations/answers.ts';
+import { createHttp } from './http.ts';
+import { ingestRoutes } from './ingest/route.ts';
+import { holdOf } from './installations/answers.ts';
 import { openInstallations } from './installations/registry.ts';
-import { managementRoutes, sendError } from './installations/routes.ts';
 import { loadVault } from './installations/vault.ts';
 import { noRules, ruleFor } from './intercom/mapping-rules.ts';
-import { holdTexts } from './intercom/preflight.ts';
-import { savingsOf } from './intercom/savings.ts';
 import { createListeners } from './listeners.ts';
 import { createMetrics } from './metrics.ts';
-import { peopleRoutes } from './people/routes.ts';
-import { sendProblem } from './problem.ts';
 import { openQueue } from './queue/open.ts';
 import { joinReplicas } from './replicas/open.ts';
 import type { QueueStats } from './queue/queue.ts';
-import { createRequestIds } from './request-id.ts';
 import { openTracing } from './tracing/open.ts';
 import { readVersion } from './version.ts';
 
@@ -113,6 +102,18 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     explainDead: explain,
     onWebhook: (outcome) => metrics.alertNotifications.inc({ outcome }),
   });
+  const recordAttempt = createAttemptRecorder({
+    log,
+    metrics,
+    activity,
+    alerts,
+    settlements,
+    traced: (report) =>
+      tracing?.attempted(
+        report,
+        apiUrlOf(config, installations.get(report.lease.installation)?.settings.region ?? null),
+      ),
+  });
   const installations = await openInstallations({
     queue,
     vault: loadVault(config.encryptionKeys, beside),
@@ -157,90 +158,9 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     return hold && `hold_${hold.reason}`;
   }
 
-  const personKey = randomBytes(16).toString('hex');
-
-  /** The one line of an attempt: pseudonymous, and without what was sent. */
-  function recordAttempt(report: AttemptReport): void {
-    const { lease, step, outcome, reason, status, attempt, retryInMs } = report;
-    if (outcome === 'retry' || outcome === 'hold') settlements.postpone(lease.jobs.map(({ id }) => id));
-    activity.attempted({ outcome, events: step.jobs.length, calls: step.calls, saved: savingsOf(step) });
-    const { installation } = lease;
-    tracing?.attempted(report, apiUrlOf(config, installations.get(installation)?.settings.region ?? null));
-    metrics.attempts.inc({ installation, type: step.type, outcome, reason: reason ?? '' });
-    if (outcome !== 'retry' && outcome !== 'hold')
-      metrics.settled.inc({ installation, status: outcome, reason: reason ?? '' }, step.jobs.length);
-    metrics.attemptSeconds.observe(step.ms / 1000);
-    for (const call of step.exchange.calls) metrics.calls.inc({ installation, status: call.status ?? 'none' });
-    if (outcome === 'dead') alerts.died(installation, reason ?? 'unknown', step.jobs.length);
-    if (outcome === 'delivered')
-      for (const job of step.jobs) metrics.delaySeconds.observe((Date.now() - job.receivedAtMs) / 1000);
-    const level = outcome === 'delivered' || outcome === 'filtered' ? 'info' : 'warn';
-    log[level](
-      {
-        event: step.jobs.at(-1)?.id,
-        events: step.jobs.length,
-        type: step.type,
-        person: hash('sha256', `${personKey}${lease.person}`).slice(0, 12),
-        installation,
-        attempt,
-        outcome,
-        reason,
-        status,
-        calls: step.calls,
-        ms: Math.round(step.ms),
-        ...(retryInMs !== null && { retryInMs: Math.round(retryInMs) }),
-        ...(step.exchange.warnings.length > 0 && { warnings: step.exchange.warnings.map(({ code }) => code) }),
-      },
-      'delivery.attempted',
-    );
-  }
-
-  const logger: FastifyBaseLogger = log;
   const listeners = createListeners({ admin: config.admin, tls: config.tls, log });
-  const http = Fastify({
-    ...listeners.options,
-    loggerInstance: logger,
-    logController: new LogController({ disableRequestLogging: true }),
-    childLoggerFactory: (parent) => parent, // lines name their request themselves; a logger per request costs more than they do
-    genReqId: createRequestIds(),
-    bodyLimit: 1_000_000,
-    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 }, // a person's key may be a long one
-    forceCloseConnections: 'idle',
-    return503OnClosing: false, // requests that arrived before the end are answered
-  });
+  const http = createHttp({ listeners, log });
   if (config.admin) http.addHook('onRequest', listeners.separate);
-  http.setErrorHandler((error, request, reply) => {
-    const problem = ingestProblem(error);
-    if (problem) return sendProblem(reply, problem);
-    const status =
-      error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : 500;
-    if (status < 500)
-      return sendProblem(reply, {
-        status,
-        code: 'bad_request',
-        detail: error instanceof Error ? error.message : 'bad request',
-      });
-    log.error({ err: error, requestId: request.id }, 'request.failed');
-    return sendProblem(reply, {
-      status: 500,
-      code: 'internal_error',
-      detail: `the service failed on this request; nothing of it is confirmed. Its logs say more under the request id ${request.id}`,
-    });
-  });
-  http.setNotFoundHandler((request, reply) => {
-    const path = request.url.split('?')[0] ?? '';
-    const allowed = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].filter((method) => http.hasRoute({ method, url: path }));
-    if (allowed.length > 0) {
-      const detail = `${path} takes ${allowed.join(' and ')}, not ${request.method}`;
-      return sendProblem(reply.header('allow', allowed.join(', ')), {
-        status: 405,
-        code: 'method_not_allowed',
-        detail,
-      });
-    }
-    const detail = `${request.method} ${path} is no route of this service; /openapi.yaml lists them`;
-    return sendProblem(reply, { status: 404, code: 'not_found', detail });
-  });
   const admission = createAdmission({
     databasePath: beside,
     queued: () => queue.depth(),
@@ -302,59 +222,18 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   if (admin.madeIn !== null) {
     log.info({ adminToken: admin.token, keptIn: admin.madeIn }, 'admin.token_made: it is printed this once');
   }
-  const guard = createAdminGuard(admin.token);
-  await http.register(async (guarded) => {
-    if (!roles.console) return;
-    const refuse = guard((reply, { status, detail }) =>
-      sendProblem(reply, { status, code: status === 401 ? 'unauthorized' : 'too_many_failures', detail }),
-    );
-    guarded.addHook('onRequest', addSecureHeaders);
-    guarded.addHook('onRequest', refuse);
-    await guarded.register(eventRoutes, { queue });
-    await guarded.register(redriveRoutes, { queue, redrives });
-    await guarded.register(eventStreamRoute, { live });
-    await guarded.register(peopleRoutes, {
-      queue,
-      hasInstallation: (id) => installations.get(id) !== undefined,
-      waitMs: config.ingestWaitMs,
-      onErasure: (id) => live.changed([{ id, status: 'queued', reason: null }]),
-    });
-    await guarded.register(explainRoutes, {
-      queue,
-      accept,
-      jobsEach,
-      installation(id) {
-        const found = id === undefined ? installations.forIngest() : installations.get(id);
-        if (!found) return null;
-        const { destination } = found.delivery;
-        return { id: found.id, destination, hold: holdOf(found.settings.enabled, found.delivery.gate()) };
-      },
-    });
-    await guarded.register(overviewRoute, {
-      queue,
-      activity,
-      replicas: ofAll,
-      installations: () =>
-        installations.list().map(({ id, settings, delivery }) => ({
-          id,
-          name: settings.name,
-          status: statusOf(settings.enabled, delivery.gate()),
-          hold: holdOf(settings.enabled, delivery.gate()),
-          quota: delivery.quota(),
-        })),
-      version,
-    });
+  await http.register(roles.console ? consoleRoutes : noRoutes, {
+    adminToken: admin.token,
+    queue,
+    redrives,
+    live,
+    installations,
+    accept,
+    activity,
+    replicas: ofAll,
+    waitMs: config.ingestWaitMs,
+    version,
   });
-  await http.register(async (guarded) => {
-    if (!roles.console) return;
-    const refuse = guard((reply, { status, detail }) =>
-      sendError(reply, status, status === 401 ? 'INVALID_TOKEN' : 'RATE_LIMITED', detail),
-    );
-    guarded.addHook('onRequest', addSecureHeaders);
-    guarded.addHook('onRequest', refuse);
-    await guarded.register(managementRoutes, { installations, queue });
-  });
-  await http.register(roles.console ? pageRoutes : noRoutes);
   await http.register(healthRoutes, {
     queue: { ...queue, health: storeHealth },
     dispatches: roles.dispatch,
@@ -371,18 +250,11 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
   if (roles.dispatch) alerts.start(); // the others see of no gate what it is
 
   let stopping: Promise<void> | undefined;
-  /** A connection that was busy when the closing began is idle once it is answered, and would be kept alive for a minute. */
-  async function closeHttp(): Promise<void> {
-    const timer = setInterval(() => listeners.closeIdle(http), 50);
-    await Promise.all([http.close(), listeners.close()]);
-    clearInterval(timer);
-  }
-
   async function shutDown(graceMs: number): Promise<void> {
     admission.close();
     live.close();
     settlements.close(); // who waits for a delivery gets the 202 now
-    await Promise.all([closeHttp(), installations.stop(graceMs)]);
+    await Promise.all([listeners.close(http), installations.stop(graceMs)]);
     await Promise.all([alerts.stop(), redrives.stop(), tracing?.close()]);
     await replicas?.close();
     await queue.close();
@@ -400,19 +272,6 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
 
 /** In place of the routes of a part that this process does not play. */
 async function noRoutes(): Promise<void> {}
-
-function gateSnapshot(state: GateState): InstallationSnapshot['gate'] {
-  if (state.open) return { kind: 'open' };
-  const { reason, message, remedy } = state;
-  if (reason === 'starting') return { kind: 'unknown' };
-  return {
-    kind: 'held',
-    reason,
-    message,
-    remedy,
-    mendsItself: !(reason in holdTexts || reason === 'token_unreadable'),
-  };
-}
 
 /** A wait for the next window would outlast the sender's patience. */
 function hasQuota(

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { Config, Region } from './config.ts';
+import type { Config } from './config.ts';
+import type { Region } from './config/regions.ts';
 import { type AttemptReport, createDispatcher, type DispatcherOptions } from './dispatch/dispatcher.ts';
 import { createGate, type Gate, type GateOptions, type GateState } from './dispatch/gate.ts';
 import { createSharedGate, type GateStore } from './dispatch/shared-gate.ts';

@@ -20,8 +20,8 @@ export type Listeners = {
   listenAdmin(main: FastifyInstance): Promise<string | null>;
   /** A hook: with an admin port, the other one has only what senders and probes need. */
   separate(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined>;
-  closeIdle(main: FastifyInstance): void;
-  close(): Promise<void>;
+  /** Stops listening; resolves when all requests are answered. */
+  close(main: FastifyInstance): Promise<void>;
 };
 
 type ServerOptions = Pick<FastifyServerOptions, 'requestTimeout' | 'keepAliveTimeout' | 'connectionTimeout'> &
@@ -124,14 +124,17 @@ export function createListeners({ admin, tls, log, patience, lookEveryMs }: List
       const detail = 'this port takes events and answers probes; everything else is on the port that ADMIN_PORT names';
       return sendProblem(reply, { status: 404, code: 'not_found', detail });
     },
-    closeIdle(main) {
-      main.server.closeIdleConnections();
-      for (const server of servers) server.closeIdleConnections();
-    },
-    async close() {
+    async close(main) {
       if (timer) clearInterval(timer);
+      // A connection that was busy when the closing began is idle once it is answered, and would be kept for a minute.
+      const idle = setInterval(() => {
+        main.server.closeIdleConnections();
+        for (const server of servers) server.closeIdleConnections();
+      }, 50);
       const server = adminServer;
-      if (server?.listening) await new Promise<void>((resolve) => void server.close(() => resolve()));
+      const adminClosed = server?.listening && new Promise<void>((resolve) => void server.close(() => resolve()));
+      await Promise.all([main.close(), adminClosed]);
+      clearInterval(idle);
     },
   };
 }

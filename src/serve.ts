@@ -2,7 +2,8 @@ import closeWithGrace from 'close-with-grace';
 import Fastify from 'fastify';
 import pino, { type Logger } from 'pino';
 import { buildApp } from './app.ts';
-import { type Config, ConfigError, loadConfig } from './config.ts';
+import { type Config, loadConfig } from './config.ts';
+import { ConfigError } from './config/environment.ts';
 
 /** SIGTERM to exit: what is in flight may take 10 s, and the rest of the closing a little more. */
 const graceMs = 10_000;

@@ -1,7 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { apiUrlOf, ConfigError, describeDatabase, readConfig } from '../src/config.ts';
+import { readConfig } from '../src/config.ts';
+import { describeDatabase } from '../src/config/database.ts';
+import { ConfigError } from '../src/config/environment.ts';
+import { apiUrlOf } from '../src/config/regions.ts';
 import { startService, temporaryFolder, until } from './service.ts';
 
 t.test('every problem is told at once, by the name of its variable and never by its value', async (t) => {

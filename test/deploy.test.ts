@@ -2,7 +2,8 @@ import { globSync, readFileSync } from 'node:fs';
 import t from 'tap';
 import { parse, parseAllDocuments } from 'yaml';
 import { z } from 'zod';
-import { readConfig, variableNames } from '../src/config.ts';
+import { readConfig } from '../src/config.ts';
+import { variableNames } from '../src/config/environment.ts';
 
 const Labels = z.record(z.string(), z.string());
 const Env = z.array(z.object({ name: z.string(), value: z.string() })).default([]);

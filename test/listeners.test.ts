@@ -8,7 +8,8 @@ import t, { type Test } from 'tap';
 import { Agent, request } from 'undici';
 import { createFailedTokens } from '../src/console/failed-tokens.ts';
 import { createListeners } from '../src/listeners.ts';
-import { ConfigError, readConfig } from '../src/config.ts';
+import { readConfig } from '../src/config.ts';
+import { ConfigError } from '../src/config/environment.ts';
 import { startService, temporaryFolder, until } from './service.ts';
 
 const adminToken = 'admin-token-of-the-test';
@@ -154,7 +155,7 @@ t.test('TLS with a certificate of its own, which is taken anew when its files ch
   const listeners = createListeners({ admin: null, tls: files, log: log as never, lookEveryMs: 20 });
   const http = Fastify({ ...listeners.options });
   await http.listen({ host: '127.0.0.1', port: 0 });
-  t.teardown(() => Promise.all([http.close(), listeners.close()]));
+  t.teardown(() => listeners.close(http));
   const port = (http.server.address() as { port: number }).port;
   t.equal(await nameOf(port), 'first');
   copyFileSync(second.certFile, files.certFile);

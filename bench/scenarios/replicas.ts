@@ -8,8 +8,10 @@ import { until } from '../processes.ts';
 import { queueEvents, type Service, startService } from '../service.ts';
 import { startSimulator } from '../simulator.ts';
 
+/** To each replica: groups are as large as what waits at one of them. */
 const connections = 64;
-const warmUpSeconds = 3;
+/** Code that has not run often is not compiled yet: so many of each replica are not counted. */
+const warmUpRequests = 3000;
 const windowMs = 10_000;
 
 type Setup = { name: string; replicas: number; database: string | undefined };
@@ -64,14 +66,14 @@ async function ingestRates(bench: Bench, open: Open, counts: number[]): Promise<
   for (const perRequest of [1, 100]) {
     report.title(
       'replicas',
-      `durable 202, ${perRequest} event${perRequest > 1 ? 's' : ''} a request, ${connections} connections in all`,
+      `durable 202, ${perRequest} event${perRequest > 1 ? 's' : ''} a request, ${connections} connections to each replica`,
     );
     const rates = new Map<string, number[]>();
     for (let round = 0; round < (quick ? 1 : 3); round += 1) {
       for (const count of counts) {
         const setup = await open(count);
         const { services } = await startAll(bench, setup);
-        const rate = await loadAll(services, perRequest, quick ? 3 : 8);
+        const rate = await loadAll(services, perRequest, quick ? 3 : 10);
         rates.set(setup.name, [...(rates.get(setup.name) ?? []), rate]);
         await stage.clear();
       }
@@ -81,10 +83,10 @@ async function ingestRates(bench: Bench, open: Open, counts: number[]): Promise<
 }
 
 async function loadAll(services: Service[], perRequest: number, seconds: number): Promise<number> {
-  await load(services, perRequest, warmUpSeconds); // code that has not run often is not compiled yet
+  await load(services, perRequest, { requests: perRequest === 1 ? warmUpRequests : warmUpRequests / 20 });
   const before = (await services[0]!.ledger()).accepted;
   const startedAt = performance.now();
-  const rounds = await load(services, perRequest, seconds);
+  const rounds = await load(services, perRequest, { seconds });
   const elapsed = (performance.now() - startedAt) / 1000;
   const confirmed = rounds.reduce((sum, { statuses }) => sum + (statuses.get(202) ?? 0), 0) * perRequest;
   const kept = (await services[0]!.ledger()).accepted - before;
@@ -92,14 +94,15 @@ async function loadAll(services: Service[], perRequest: number, seconds: number)
   return confirmed / elapsed;
 }
 
-function load(services: Service[], perRequest: number, seconds: number): Promise<Round[]> {
-  return Promise.all(
-    services.map(({ url }) => {
-      const one = trackEvents({ users: 10_000 });
-      const body = perRequest === 1 ? one : inBatches(one, perRequest);
-      return closedLoop({ url, connections: Math.ceil(connections / services.length), body, seconds });
-    }),
-  );
+function load(
+  services: Service[],
+  perRequest: number,
+  length: { seconds: number } | { requests: number },
+): Promise<Round[]> {
+  // One for all: with one each, all replicas would meet the same people at the same time.
+  const one = trackEvents({ users: 10_000 });
+  const body = perRequest === 1 ? one : inBatches(one, perRequest);
+  return Promise.all(services.map(({ url }) => closedLoop({ url, connections, body, ...length })));
 }
 
 async function drainRates(bench: Bench, open: Open, counts: number[]): Promise<void> {

@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
-import { type Config, pathBeside } from '../config.ts';
+import type { Config } from '../config.ts';
+import { pathBeside } from '../config/database.ts';
 import { type Check, fail, ok, warn } from './check.ts';
 
 const shortSecret = 16;

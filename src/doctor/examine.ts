@@ -1,5 +1,7 @@
 import Fastify from 'fastify';
-import { apiUrlOf, type Config, ConfigError, loadConfig, regionUrls, variableNames } from '../config.ts';
+import { type Config, loadConfig } from '../config.ts';
+import { ConfigError, variableNames } from '../config/environment.ts';
+import { apiUrlOf, regionUrls } from '../config/regions.ts';
 import { type Check, fail, ok, skipped, warn } from './check.ts';
 import { type DatabaseFindings, lookIntoDatabase } from './database.ts';
 import { checkDisk } from './disk.ts';

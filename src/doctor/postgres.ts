@@ -1,4 +1,4 @@
-import { type DatabaseSettings, describeDatabase } from '../config.ts';
+import { type DatabaseSettings, describeDatabase } from '../config/database.ts';
 import { type Database, openDatabase } from '../queue/postgres/database.ts';
 import { requireServer, schemaVersion } from '../queue/postgres/migrate.ts';
 import { type Check, fail, messageOf, ok, skipped, warn } from './check.ts';

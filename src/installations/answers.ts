@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { Hold } from '../console/overview.ts';
 import type { GateState } from '../dispatch/gate.ts';
 import type { AuditEntry } from '../queue/queue.ts';
-import type { Installation } from './registry.ts';
+import type { Installation } from './installed.ts';
 
 const time = z.iso.datetime();
 

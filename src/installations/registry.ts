@@ -1,13 +1,17 @@
-import { randomBytes } from 'node:crypto';
-import type { Region } from '../config.ts';
-import type { AuditEntry, Queue } from '../queue/queue.ts';
-import type { Delivery, Target } from '../delivery.ts';
+import type { Region } from '../config/regions.ts';
+import type { Target } from '../delivery.ts';
 import type { Preflight } from '../intercom/preflight.ts';
-import { changesBetween, endOf, Settings } from './settings.ts';
-import type { Vault } from './vault.ts';
-
-/** An installed workspace: what is configured of it, and its delivery at work. */
-export type Installation = { id: string; settings: Settings; delivery: Delivery };
+import type { AuditEntry } from '../queue/queue.ts';
+import {
+  defaultInstallation,
+  type Installation,
+  type InstalledOptions,
+  openInstalled,
+  stopAfterPauseMs,
+} from './installed.ts';
+import { newId } from './new-id.ts';
+import { InstallationError, refusals } from './refusal.ts';
+import { changesBetween, endOf, type Settings } from './settings.ts';
 
 /** The installations of this process: the environment's, called `default`, and those made over HTTP. */
 export type Installations = {
@@ -41,173 +45,34 @@ export type Wanted = { name: string; variant: string; region: Region; accessToke
 /** Who asked for a change, for the audit log. */
 export type Who = { ipAddress: string; userAgent: string };
 
-export type Refusal = {
-  status: 404 | 409 | 422 | 502;
-  code: string;
-  message: string;
-  field?: string;
-  details?: { field: string; message: string }[];
-};
-
-/** A management action that can't be done; the message says what to change. */
-export class InstallationError extends Error {
-  readonly refusal: Refusal;
-  constructor(refusal: Refusal) {
-    super(refusal.message);
-    this.name = 'InstallationError';
-    this.refusal = refusal;
-  }
-}
-
-export const defaultInstallation = 'default';
-
-/** None of the keys opens the stored one: the delivery holds and says so. */
-const unreadableToken = '';
-const stopAfterPauseMs = 10_000;
 /** Who ends a removal that another replica has begun. */
 const nobody: Who = { ipAddress: '', userAgent: 'signal-intercom' };
 
-export async function openInstallations(options: {
-  queue: Queue;
-  vault: Vault;
-  environment: { accessToken: string; region: Region | null } | null;
-  urlOf(region: Region | null): string;
-  open(installation: string, target: Target, isPaused: boolean): Delivery;
-  tryOut(target: Target): Promise<Preflight>;
-  shared?: SharedInstallations | undefined;
-  now?: () => number;
-}): Promise<Installations> {
-  const { queue, vault, environment, shared } = options;
-  const now = options.now ?? Date.now;
-  const installed = new Map<string, Installation>();
-  /** Those that this process is removing. */
-  const leaving = new Set<string>();
-  /** How often `installed` was changed by what was asked of this process. */
-  let revisions = 0;
-  let isStopped = false;
+export async function openInstallations(
+  options: Omit<InstalledOptions, 'now'> & {
+    tryOut(target: Target): Promise<Preflight>;
+    shared?: SharedInstallations | undefined;
+    now?: () => number;
+  },
+): Promise<Installations> {
+  const { queue, vault, shared, now = Date.now } = options;
+  const installed = await openInstalled({ ...options, now });
   /** One change at a time: two must not both see the name free, or overwrite each other's revision. */
   let turn: Promise<unknown> = Promise.resolve();
 
   function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const run = shared ? () => shared.exclusive(() => takeStored().then(endRemovals).then(work)) : work;
+    const run = shared ? () => shared.exclusive(() => installed.takeStored().then(endRemovals).then(work)) : work;
     const mine = turn.then(run, run);
     turn = mine.catch(() => undefined);
     return mine;
   }
 
-  function targetOf(accessToken: string, region: Region | null): Target {
-    return { baseUrl: options.urlOf(region), accessToken, region };
-  }
-
-  function add(id: string, settings: Settings, accessToken: string): Installation {
-    const delivery = options.open(id, targetOf(accessToken, settings.region), !settings.enabled);
-    return set({ id, settings, delivery });
-  }
-
-  function set(installation: Installation): Installation {
-    revisions += 1;
-    installed.set(installation.id, installation);
-    return installation;
-  }
-
-  async function readStored(): Promise<Map<string, Settings>> {
-    const stored = await queue.installations();
-    return new Map(stored.map(({ id, record }) => [id, Settings.parse(JSON.parse(record))]));
-  }
-
-  async function load(): Promise<void> {
-    const stored = await readStored();
-    if (environment)
-      add(defaultInstallation, ofEnvironment(environment, stored.get(defaultInstallation)), environment.accessToken);
-    for (const [id, settings] of stored) {
-      if (settings.managedBy === 'environment') continue;
-      if (settings.isLeaving) continue;
-      const accessToken = tokenOf(id, settings);
-      if (accessToken === unreadableToken) {
-        add(id, settings, unreadableToken);
-        continue;
-      }
-      const current = vault.isCurrent(settings.sealedToken ?? '')
-        ? settings
-        : { ...settings, sealedToken: vault.seal(accessToken, id) };
-      if (current !== settings) await queue.keepInstallation(id, JSON.stringify(current), null);
-      add(id, current, accessToken);
-    }
-  }
-
-  function tokenOf(id: string, { sealedToken }: Settings): string {
-    return (sealedToken === null ? null : vault.open(sealedToken, id)) ?? unreadableToken;
-  }
-
-  /** Takes over what other replicas have stored; what this one is changing meanwhile is read again. */
-  async function takeStored(): Promise<void> {
-    let stored: Map<string, Settings>;
-    let asOf: number;
-    do {
-      asOf = revisions;
-      stored = await readStored();
-    } while (asOf !== revisions);
-    if (isStopped) return;
-    for (const [id, settings] of stored) {
-      const current = installed.get(id);
-      if (settings.isLeaving || leaving.has(id)) stored.delete(id);
-      else if (settings.managedBy === 'environment') takeEnvironment(current, settings);
-      else if (current) take(current, settings);
-      else add(id, settings, tokenOf(id, settings));
-    }
-    for (const { id, settings, delivery } of installed.values()) {
-      if (stored.has(id) || settings.managedBy === 'environment' || leaving.has(id)) continue;
-      installed.delete(id);
-      void delivery.stop(stopAfterPauseMs);
-    }
-  }
-
   /** Of replicas that died in the middle of one: as long as they live, they let nobody else change anything. */
   async function endRemovals(): Promise<void> {
-    for (const [id, settings] of await readStored()) {
+    for (const [id, settings] of await installed.readStored()) {
       if (!settings.isLeaving) continue;
       await queue.removeInstallation(id, entry('integration.removed', id, changesBetween(settings, null), nobody));
     }
-  }
-
-  /** Another replica's environment may differ while it is changed on one after the other: only the pause is shared. */
-  function takeEnvironment(current: Installation | undefined, stored: Settings): void {
-    if (!current) return;
-    const { name, enabled, updatedAtMs } = stored;
-    take(current, { ...current.settings, name, enabled, updatedAtMs });
-  }
-
-  function take({ id, settings: before, delivery }: Installation, stored: Settings): void {
-    installed.set(id, { id, settings: { ...stored, workspace: stored.workspace ?? before.workspace }, delivery });
-    if (stored.revision.id !== before.revision.id) {
-      delivery.retarget(targetOf(tokenOf(id, stored), stored.region));
-      void delivery.check();
-    }
-    if (stored.enabled === before.enabled) return;
-    if (stored.enabled) delivery.resume();
-    else delivery.pause();
-  }
-
-  /** What was decided over HTTP (a pause) outlasts a restart; token and region are the environment's. */
-  function ofEnvironment(
-    given: { accessToken: string; region: Region | null },
-    stored: Settings | undefined,
-  ): Settings {
-    const atMs = now();
-    return {
-      name: stored?.name ?? 'Intercom',
-      variant: 'default',
-      deliveryMode: 'server_side',
-      managedBy: 'environment',
-      region: given.region,
-      sealedToken: null,
-      tokenEnd: endOf(given.accessToken),
-      enabled: stored?.enabled ?? true,
-      revision: stored?.revision ?? { id: newId('rev'), number: 1, createdAtMs: atMs },
-      workspace: null,
-      createdAtMs: stored?.createdAtMs ?? atMs,
-      updatedAtMs: stored?.updatedAtMs ?? atMs,
-    };
   }
 
   async function keep(
@@ -222,7 +87,7 @@ export async function openInstallations(options: {
       JSON.stringify(settings),
       entry(action, id, changesBetween(before, settings), who),
     );
-    return set({ id, settings, delivery });
+    return installed.set({ id, settings, delivery });
   }
 
   function entry(action: string, resource: string, changes: object, { ipAddress, userAgent }: Who): AuditEntry {
@@ -231,41 +96,25 @@ export async function openInstallations(options: {
 
   function known(id: string): Installation {
     const found = installed.get(id);
-    if (found) return found;
-    throw new InstallationError({
-      status: 404,
-      code: 'NOT_FOUND',
-      message: `no integration ${id.slice(0, 40)} is installed; GET /v1/admin/integrations lists them`,
-    });
+    if (!found) throw new InstallationError(refusals.unknown(id));
+    return found;
   }
 
   function requireFreeName(name: string, id?: string): void {
-    for (const other of installed.values()) {
-      if (other.id === id || other.settings.name !== name) continue;
-      throw new InstallationError({
-        status: 409,
-        code: 'DUPLICATE_NAME',
-        message: `an integration named "${name}" is installed already (${other.id}): choose another name, or change that one with PATCH /v1/admin/integrations/${other.id}`,
-        field: 'name',
-      });
-    }
+    for (const other of installed.list())
+      if (other.id !== id && other.settings.name === name)
+        throw new InstallationError(refusals.nameTaken(name, other.id));
   }
 
   async function requireWell(target: Target): Promise<Settings['workspace']> {
     const answer = await options.tryOut(target);
     if (answer.ok) return answer.workspace;
-    const isTheirs = answer.reason === 'unreachable';
-    throw new InstallationError({
-      status: isTheirs ? 502 : 422,
-      code: isTheirs ? 'INTERCOM_UNREACHABLE' : answer.reason.toUpperCase(),
-      message: `${answer.message}: ${answer.remedy}`,
-      field: answer.reason === 'wrong_region' ? 'config.region' : 'config.access_token',
-    });
+    throw new InstallationError(refusals.notWell(answer));
   }
 
   async function install(wanted: Wanted, who: Who): Promise<Installation> {
     requireFreeName(wanted.name);
-    const workspace = await requireWell(targetOf(wanted.accessToken, wanted.region));
+    const workspace = await requireWell(installed.targetOf(wanted.accessToken, wanted.region));
     const id = newId('int');
     const atMs = now();
     const settings: Settings = {
@@ -284,7 +133,7 @@ export async function openInstallations(options: {
     };
     const audit = entry('integration.installed', id, changesBetween(null, settings), who);
     await queue.keepInstallation(id, JSON.stringify(settings), audit);
-    const made = installed.get(id) ?? add(id, settings, wanted.accessToken);
+    const made = installed.get(id) ?? installed.add(id, settings, wanted.accessToken);
     await made.delivery.check();
     return made;
   }
@@ -296,18 +145,10 @@ export async function openInstallations(options: {
     const named = { ...settings, name: wanted.name ?? settings.name };
     if (wanted.accessToken === undefined && wanted.region === undefined)
       return keep(before, named, 'integration.changed', who);
-    if (settings.managedBy === 'environment') {
-      throw new InstallationError({
-        status: 409,
-        code: 'MANAGED_BY_ENVIRONMENT',
-        message:
-          'this integration is configured by INTERCOM_ACCESS_TOKEN and INTERCOM_REGION: change them and restart the service, or install a second one',
-        field: 'config',
-      });
-    }
+    if (settings.managedBy === 'environment') throw new InstallationError(refusals.changedByEnvironment);
     const region = wanted.region ?? settings.region;
-    const accessToken = wanted.accessToken ?? vault.open(settings.sealedToken ?? '', id) ?? unreadableToken;
-    const target = targetOf(accessToken, region);
+    const accessToken = wanted.accessToken ?? installed.tokenOf(id, settings);
+    const target = installed.targetOf(accessToken, region);
     const workspace = await requireWell(target);
     const kept = await keep(
       before,
@@ -350,51 +191,32 @@ export async function openInstallations(options: {
     await queue.keepAudit(
       entry('integration.checked', id, { result: { old: null, new: state.open ? 'ok' : state.reason } }, who),
     );
-    return keepWorkspace(id, settings, delivery);
-  }
-
-  function keepWorkspace(id: string, settings: Settings, delivery: Delivery): Installation {
-    return set({ id, settings: { ...settings, workspace: delivery.workspace() ?? settings.workspace }, delivery });
+    const workspace = delivery.workspace() ?? settings.workspace;
+    return installed.set({ id, settings: { ...settings, workspace }, delivery });
   }
 
   async function remove(id: string, discard: boolean, who: Who): Promise<void> {
     const { settings, delivery } = known(id);
-    if (settings.managedBy === 'environment') {
-      throw new InstallationError({
-        status: 409,
-        code: 'MANAGED_BY_ENVIRONMENT',
-        message:
-          'this integration is configured by INTERCOM_ACCESS_TOKEN: unset it and restart the service to remove it',
-      });
-    }
+    if (settings.managedBy === 'environment') throw new InstallationError(refusals.removedByEnvironment);
     const { queued } = await queue.stats(id);
-    if (queued > 0 && !discard) {
-      throw new InstallationError({
-        status: 409,
-        code: 'EVENTS_QUEUED',
-        message: `${queued} events wait for this integration: wait until they are delivered, or remove it with ?discard=true, which filters them as installation_removed`,
-      });
-    }
-    leaving.add(id);
+    if (queued > 0 && !discard) throw new InstallationError(refusals.eventsQueued(queued));
+    installed.beginRemoval(id);
     try {
       if (shared) await queue.keepInstallation(id, JSON.stringify({ ...settings, isLeaving: true }), null);
-      revisions += 1;
-      installed.delete(id); // nothing is accepted for it any more
+      installed.drop(id);
       await Promise.all([delivery.stop(stopAfterPauseMs), shared?.taken()]);
       await queue.removeInstallation(id, entry('integration.removed', id, changesBetween(settings, null), who));
     } finally {
-      leaving.delete(id);
+      installed.endRemoval(id);
     }
   }
 
-  await load();
-  shared?.onChange(takeStored);
+  shared?.onChange(installed.takeStored);
 
   return {
-    list: () => [...installed.values()],
-    get: (id) => installed.get(id),
-    forIngest: () =>
-      installed.get(defaultInstallation) ?? (installed.size === 1 ? [...installed.values()][0] : undefined),
+    list: installed.list,
+    get: installed.get,
+    forIngest: () => installed.get(defaultInstallation) ?? onlyOne(installed.list()),
     install: (wanted, who) => inTurn(() => install(wanted, who)),
     change: (id, wanted, who) => inTurn(() => change(id, wanted, who)),
     pause: (id, who) => inTurn(() => setEnabled(id, false, who)),
@@ -402,14 +224,11 @@ export async function openInstallations(options: {
     check: (id, who) => inTurn(() => check(id, who)),
     remove: (id, discard, who) => inTurn(() => remove(id, discard, who)),
     wake(id) {
-      if (id === null) for (const { delivery } of installed.values()) delivery.wake();
+      if (id === null) for (const { delivery } of installed.list()) delivery.wake();
       else installed.get(id)?.delivery.wake();
     },
-    async stop(graceMs) {
-      isStopped = true;
-      await Promise.all([...installed.values()].map(({ delivery }) => delivery.stop(graceMs)));
-    },
+    stop: installed.stop,
   };
 }
 
-const newId = (prefix: 'int' | 'rev'): string => `${prefix}_${randomBytes(8).toString('hex')}`;
+const onlyOne = (list: Installation[]): Installation | undefined => (list.length === 1 ? list[0] : undefined);

@@ -3,7 +3,8 @@ import { z } from 'zod';
 import type { Queue } from '../queue/queue.ts';
 import { toAuditLog, toCheck, toIntegration } from './answers.ts';
 import { intercomVendor } from './catalog.ts';
-import { InstallationError, type Installations, type Who } from './registry.ts';
+import { InstallationError } from './refusal.ts';
+import type { Installations, Who } from './registry.ts';
 
 const region = z.enum(['us', 'eu', 'au'], { error: 'must be us, eu or au: where the Intercom workspace is hosted' });
 const accessToken = z

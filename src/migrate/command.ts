@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { loadEnvFile } from 'node:process';
 import { parseArgs } from 'node:util';
-import { type DatabaseSettings, describeDatabase, readDatabaseUrl } from '../config.ts';
+import { readDatabaseUrl } from '../config.ts';
+import { type DatabaseSettings, describeDatabase } from '../config/database.ts';
 import { move, type Moved } from '../queue/move/move.ts';
 import { migrate } from '../queue/postgres/migrate.ts';
 
