@@ -93,9 +93,22 @@ const ticksPerSecond = 100;
 /** User and system time are the 14th and 15th field of proc_pid_stat(5); the 2nd is a name that may hold blanks. */
 function readProcessorSeconds(pid: number): number {
   if (process.platform !== 'linux') return Number.NaN;
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const fields = readStat(pid);
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+}
+
+/** Of a process and its children, those that have ended among them (16th and 17th field). */
+export function processorSecondsOfFamily(pid: number): number {
+  if (process.platform !== 'linux') return Number.NaN;
+  const own = readStat(pid);
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean);
+  const ended = (Number(own[13]) + Number(own[14])) / ticksPerSecond;
+  return children.reduce((sum, child) => sum + readProcessorSeconds(Number(child)), readProcessorSeconds(pid) + ended);
+}
+
+function readStat(pid: number): string[] {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 /** Waits for a state of a child's, and fails with what was waited for. */

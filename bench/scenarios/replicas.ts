@@ -4,7 +4,7 @@ import type { Bench } from '../bench.ts';
 import { backlogEvents, inBatches, trackEvents } from '../events.ts';
 import { closedLoop, type Round } from '../load.ts';
 import { durable } from '../postgres.ts';
-import { until } from '../processes.ts';
+import { processorSecondsOfFamily, until } from '../processes.ts';
 import { queueEvents, type Service, startService } from '../service.ts';
 import { startSimulator } from '../simulator.ts';
 
@@ -27,6 +27,7 @@ export async function replicas(bench: Bench): Promise<void> {
     database: count === 0 ? undefined : await server.newDatabase(),
   });
   try {
+    await idleCost(bench, open, counts, server.pid);
     await ingestRates(bench, open, [0, ...counts]);
     await drainRates(bench, open, [0, ...counts]);
   } finally {
@@ -59,6 +60,35 @@ async function startAll({ stage }: Bench, setup: Setup, options: { limitPerMinut
       }),
     );
   return { simulator, services };
+}
+
+async function idleCost({ stage, report, quick }: Bench, open: Open, counts: number[], server: () => number) {
+  report.title('replicas', 'processor time while nothing happens');
+  const seconds = quick ? 5 : 20;
+  for (const count of counts) {
+    const setup = await open(count);
+    const { services } = await startAll({ stage, report, quick }, setup);
+    await delay(5000); // what a start has to do is over
+    const used = (): [number, number] => [
+      processorSecondsOfFamily(server()),
+      services.reduce((sum, { child }) => sum + child.processorSeconds(), 0),
+    ];
+    const [serverBefore, servicesBefore] = used();
+    await delay(seconds * 1000);
+    const [serverAfter, servicesAfter] = used();
+    const share = (after: number, before: number): number => ((after - before) / seconds) * 100;
+    report.figure({
+      name: `${setup.name}: of the server`,
+      unit: '% of a core',
+      values: [share(serverAfter, serverBefore)],
+    });
+    report.figure({
+      name: `${setup.name}: of each replica`,
+      unit: '% of a core',
+      values: [share(servicesAfter, servicesBefore) / count],
+    });
+    await stage.clear();
+  }
 }
 
 async function ingestRates(bench: Bench, open: Open, counts: number[]): Promise<void> {

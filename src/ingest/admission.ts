@@ -34,6 +34,8 @@ export type AdmissionOptions = {
 const readingBytes = 16 * 1024 * 1024;
 /** What is read becomes objects, several times as large: enough that the writer always has its next transaction. */
 const workingBytes = 2 * 1024 * 1024;
+/** Where that takes longer to keep (replicas share a database), less of it is worked on: what is kept too late is given up. */
+const workingPace = { ms: 700, least: 64 * 1024 };
 const patienceMs = 2000;
 /** Bounded by the number of connections. */
 const smallBodyBytes = 16 * 1024;
@@ -54,7 +56,7 @@ const crowded: Problem = {
 export function createAdmission(options: AdmissionOptions): Admission {
   const reading = createRoom({ amount: readingBytes, waitMs: patienceMs });
   const inflating = createRoom({ amount: inflatingAtATime, waitMs: patienceMs });
-  const working = createRoom({ amount: workingBytes, waitMs: patienceMs });
+  const working = createRoom({ amount: workingBytes, waitMs: patienceMs, pace: workingPace });
   const readers = new WeakMap<IncomingMessage, Leave>();
   let diskFull: string | null = null;
   const folder = options.databasePath === null ? null : dirname(options.databasePath);
