@@ -57,7 +57,7 @@ export async function startService(stage: Stage, options: ServiceOptions): Promi
   return {
     url,
     child,
-    // Left out while the store is too busy to be asked.
+    // While the store is too busy to be asked, it is that of before.
     ledger: () =>
       until('the ledger is told', child, async () => readLedger(await (await request(`${url}/metrics`)).body.text())),
     memory: () => readMemory(child.pid),
@@ -102,7 +102,8 @@ function readLedger(text: string): Ledger | undefined {
     dead: of('dead'),
     queued: of('queued'),
   };
-  return Object.values(ledger).some(Number.isNaN) ? undefined : ledger;
+  const isTold = read('store_available') === 1 && !Object.values(ledger).some(Number.isNaN);
+  return isTold ? ledger : undefined;
 }
 
 /** Resident memory, as Linux tells it; elsewhere unknown. */

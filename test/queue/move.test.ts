@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { Client } from 'pg';
 import t, { type Test } from 'tap';
 import { move } from '../../src/queue/move/move.ts';
+import { openDatabase } from '../../src/queue/postgres/database.ts';
 import { openPostgresQueue } from '../../src/queue/postgres/engine.ts';
 import { migrate } from '../../src/queue/postgres/migrate.ts';
 import type { NewEvent, Queue } from '../../src/queue/queue.ts';
@@ -197,10 +198,25 @@ t.test('a file in use, a target that is not empty, and a target in use are refus
   await t.rejects(move({ from: `${path}.not`, to: url }), /does not exist/);
   await migrate(url);
   const replica = await openPostgresQueue({ url, connections: 2 });
+  await replica.stats(); // it connects when it is asked
   await t.rejects(move({ from: path, to: url }), /replicas are connected.*stop them first/);
   await replica.enqueue([of({ userId: 'u' }, 'm')]);
   await replica.close();
   await t.rejects(move({ from: path, to: url }), /target is not empty \(table event\)/);
+});
+
+t.test("replicas whose connections are a pooler's are known by their heartbeat", async (t) => {
+  const { path } = await fill(t);
+  const url = await server.newDatabase();
+  await migrate(url);
+  const db = openDatabase(url, { connections: 1 });
+  t.teardown(() => db.close());
+  await db.query(
+    `INSERT INTO replica (id, started_at, seen_at, version, roles, host, watched_until, installations, calls_per_second,
+       drained_per_second)
+     SELECT gen_random_uuid(), 0, (extract(epoch FROM now()) * 1000)::bigint + 60000, '1', '{}', 'x', 0, '', 0, 0`,
+  );
+  await t.rejects(move({ from: path, to: url }), /replicas are connected.*stop them first/);
 });
 
 t.test('a move that is interrupted leaves nothing, and can be done again', async (t) => {

@@ -74,15 +74,19 @@ async function moveWithin(client: Client, db: DatabaseSync, onTable: MoveOptions
   return moved;
 }
 
+/** A replica that was killed leaves its last word behind. */
+const silentMs = 6000;
+
 /** Replicas hold what they know of installations in memory, and are not told of what is moved in under them. */
 async function requireUnused(client: Client): Promise<void> {
   for (let tried = 1; ; tried += 1) {
     const { rowCount } = await client.query(
-      'SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1 AND pid <> pg_backend_pid()',
-      [replicaName],
+      `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1 AND pid <> pg_backend_pid()
+       UNION SELECT 1 FROM replica WHERE seen_at > ${nowMs} - $2`, // where a pooler stands between, they are known by what they say
+      [replicaName, silentMs],
     );
     if (!rowCount) return;
-    if (tried === 5)
+    if (tried === 13)
       throw new MoveRefused('replicas are connected to the target: stop them first, and start them after the move');
     await delay(500); // a connection that was just closed may be listed for a moment
   }
