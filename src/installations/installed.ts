@@ -1,7 +1,7 @@
 import type { Region } from '../config/regions.ts';
 import type { Delivery, Target } from '../delivery.ts';
 import { newId } from './new-id.ts';
-import type { Queue } from '../queue/queue.ts';
+import { type Queue, QueueUnavailable } from '../queue/queue.ts';
 import { endOf, Settings } from './settings.ts';
 import type { Vault } from './vault.ts';
 
@@ -103,6 +103,7 @@ export async function openInstalled(options: InstalledOptions): Promise<Installe
       stored = await readStored();
     } while (asOf !== revisions);
     if (isStopped) return;
+    const known = new Set(stored.keys());
     for (const [id, settings] of stored) {
       const current = installed.get(id);
       if (settings.isLeaving || leaving.has(id)) stored.delete(id);
@@ -113,7 +114,17 @@ export async function openInstalled(options: InstalledOptions): Promise<Installe
     for (const { id, settings, delivery } of installed.values()) {
       if (stored.has(id) || settings.managedBy === 'environment' || leaving.has(id)) continue;
       installed.delete(id);
-      void delivery.stop(stopAfterPauseMs);
+      const stopped = delivery.stop(stopAfterPauseMs);
+      if (!known.has(id)) void stopped.then(() => discard(id));
+    }
+  }
+
+  /** Who learns of a removal when it is over (a process that stood still) may have accepted events since. */
+  async function discard(id: string): Promise<void> {
+    try {
+      await queue.removeInstallation(id, null);
+    } catch (error) {
+      if (!(error instanceof QueueUnavailable)) throw error;
     }
   }
 

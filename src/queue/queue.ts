@@ -81,7 +81,7 @@ export type Queue = {
   /** Keeps an installation, and in the same transaction who changed what of it. */
   keepInstallation(id: string, record: string, audit: AuditEntry | null): Promise<void>;
   /** Forgets an installation and what is known of its people; what waits for it is filtered as `installation_removed`. */
-  removeInstallation(id: string, audit: AuditEntry): Promise<void>;
+  removeInstallation(id: string, audit: AuditEntry | null): Promise<void>;
   keepAudit(entry: AuditEntry): Promise<void>;
   /** Newest first. */
   audit(page: { limit: number; before: string | null }): Promise<AuditPage>;

@@ -10,6 +10,7 @@ import type { Queue } from '../../src/queue/queue.ts';
 import { openSqliteQueue } from '../../src/queue/sqlite/engine.ts';
 import type { Replicas } from '../../src/replicas/replicas.ts';
 import { temporaryFolder, until } from '../service.ts';
+import { newEvent } from '../queue/new-events.ts';
 import { closeServer, openTogether } from './together.ts';
 
 t.teardown(closeServer);
@@ -86,6 +87,19 @@ t.test(
   },
 );
 
+t.test('who learns of a removal when it is over discards what it may have accepted since', async (t) => {
+  const { db, open } = await openTogether(t);
+  const queue = await openQueue(t, db);
+  const here = await takePart(t, queue, await open({ timing }));
+  const { id } = await here.all.install(wanted, who);
+  const event = { ...newEvent('u', 'late'), installation: id };
+  const [receipt] = await queue.enqueue([event]);
+  await db.query('DELETE FROM installation WHERE id = $1', [id]);
+  await until('it has learnt of it', () => here.all.get(id) === undefined);
+  await until('no event waits for nobody', async () => (await queue.stats(id)).queued === 0);
+  t.match((await queue.states([receipt!.id])).get(receipt!.id), { status: 'filtered', reason: 'installation_removed' });
+});
+
 /** A queue whose installations are in the database that the replicas share. */
 async function openQueue(t: Test, db: Database): Promise<Queue> {
   const queue = await openSqliteQueue({ path: join(temporaryFolder(t), 'queue.db') });
@@ -99,8 +113,9 @@ async function openQueue(t: Test, db: Database): Promise<Queue> {
         [id, record],
       );
     },
-    async removeInstallation(id) {
+    async removeInstallation(id, audit) {
       await db.query('DELETE FROM installation WHERE id = $1', [id]);
+      await queue.removeInstallation(id, audit);
     },
   };
 }

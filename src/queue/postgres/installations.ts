@@ -32,7 +32,7 @@ export function createInstallations({ db, slot }: { db: Database; slot: number }
           if (left.length > 0) return false;
           await tx.query('DELETE FROM lane WHERE installation = $1', [id]);
           await tx.query('DELETE FROM installation WHERE id = $1', [id]);
-          await insertAudit(tx, audit);
+          if (audit) await insertAudit(tx, audit);
           return true;
         });
       }

@@ -14,7 +14,7 @@ export type StoredInstallations = {
   };
   /** One bounded step of filtering what waits for an installation that is gone; true when more is to be done. */
   discard(id: string, nowMs: number): boolean;
-  removeInstallation(id: string, audit: AuditEntry): void;
+  removeInstallation(id: string, audit: AuditEntry | null): void;
 };
 
 const stepRows = 500;
@@ -75,7 +75,7 @@ export function openInstallations(
     removeInstallation(id, audit) {
       remove.run(id);
       for (const forget of forgetPeople) forget.run(...peopleOf(id));
-      keepAudit(audit);
+      if (audit) keepAudit(audit);
       transaction.afterCommit(() => lanes.forget(id));
     },
   };

@@ -35,7 +35,7 @@ export type Op =
   | { kind: 'keepInstallation'; id: string; record: string; audit: AuditEntry | null }
   | { kind: 'keepAudit'; entry: AuditEntry }
   | { kind: 'discard'; installation: string }
-  | { kind: 'removeInstallation'; id: string; audit: AuditEntry }
+  | { kind: 'removeInstallation'; id: string; audit: AuditEntry | null }
   /** Writes something of no meaning, to learn whether the disk takes it again. */
   | { kind: 'probe' }
   | { kind: 'erasure'; id: string }
