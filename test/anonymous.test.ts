@@ -4,8 +4,6 @@ import { openSqliteQueue } from '../src/queue/sqlite/engine.ts';
 import { startService, temporaryFolder, until, writes } from './service.ts';
 
 const hold = { ANONYMOUS_EVENTS: 'hold' };
-/** What waits for a login is not settled soon: an answer would wait for it in vain. */
-const atOnce = { prefer: 'respond-async' };
 const page = (name: string, hour: number, more: object = {}) => ({
   type: 'page',
   name,
@@ -18,7 +16,7 @@ const page = (name: string, hour: number, more: object = {}) => ({
 t.test('the pages before the login appear on the timeline after it, in order, with their own times', async (t) => {
   const { post, simulator } = await startService(t, { env: hold });
   for (const [n, name] of ['A', 'B', 'C'].entries()) {
-    const { status, body } = await post(page(name, 10 + n), atOnce);
+    const { status, body } = await post(page(name, 10 + n));
     t.equal(status, 202);
     t.match(body.events[0], { status: 'queued' });
   }
@@ -44,9 +42,17 @@ t.test('the pages before the login appear on the timeline after it, in order, wi
   t.match((await post(page('D', 13))).body.events[0], { status: 'delivered' }, 'from then on the device is known');
 });
 
+t.test('a sender is not kept waiting for a login', async (t) => {
+  const { post } = await startService(t, { env: { ...hold, INGEST_WAIT_MS: '60000' } });
+  const startedAtMs = performance.now();
+  const { status } = await post([page('A', 10), page('B', 11)]);
+  t.equal(status, 202);
+  t.ok(performance.now() - startedAtMs < 30_000);
+});
+
 t.test('a track that carries both ids ties the visitor too; an email does as well', async (t) => {
   const { post, simulator } = await startService(t, { env: hold });
-  await post(page('A', 10), atOnce);
+  await post(page('A', 10));
   await post({
     type: 'track',
     event: 'Bought',
@@ -55,7 +61,7 @@ t.test('a track that carries both ids ties the visitor too; an email does as wel
     timestamp: '2026-02-25T11:00:00Z',
   });
   await until('both arrived', () => simulator.timeline('u-1').length === 2);
-  await post(page('B', 10, { anonymousId: 'visitor-2' }), atOnce);
+  await post(page('B', 10, { anonymousId: 'visitor-2' }));
   await post({ type: 'track', event: 'Asked', anonymousId: 'visitor-2', traits: { email: 'lead@example.com' } });
   const lead = await until('the lead exists', () => simulator.contacts().find(({ role }) => role === 'lead'));
   await until('both of the lead arrived', () => simulator.timeline(lead.id).length === 2);
@@ -68,7 +74,7 @@ t.test('a track that carries both ids ties the visitor too; an email does as wel
 t.test('each held event keeps its own consent, and the newest of the person is asked again', async (t) => {
   const { post, simulator } = await startService(t, { env: hold });
   const consent = (functional: boolean) => ({ context: { consent: { functional } } });
-  await post(page('granted', 10, consent(true)), atOnce);
+  await post(page('granted', 10, consent(true)));
   t.match((await post(page('refused', 11, consent(false)))).body.events[0], { status: 'filtered' });
   await post({
     type: 'identify',
@@ -84,12 +90,12 @@ t.test('each held event keeps its own consent, and the newest of the person is a
 t.test('a visitor who never logs in is filtered once the time is over, also after a restart', async (t) => {
   const databasePath = join(temporaryFolder(t), 'queue.db');
   const first = await startService(t, { env: hold, databasePath });
-  await first.post(page('A', 10), atOnce);
+  await first.post(page('A', 10));
   await first.stop();
   const { post } = await startService(t, { env: { ...hold, ANONYMOUS_HOLD_HOURS: '0.0001' }, databasePath });
   await until(
     'it was given up',
-    async () => (await post(page('A', 10), atOnce)).body.events[0]?.original?.status === 'filtered',
+    async () => (await post(page('A', 10))).body.events[0]?.original?.status === 'filtered',
   );
   t.match((await post(page('A', 10))).body.events[0], { original: { reason: 'never_identified' } });
 });

@@ -175,12 +175,15 @@ export async function ingestRoutes(app: FastifyInstance, options: IngestOptions)
 
   async function waitFor(installation: string, receipts: Receipt[], ms: number): ReturnType<Queue['states']> {
     if (ms === 0) return new Map();
-    const ids = new Set(
-      receipts.flatMap((one) => ((one.duplicate ? one.original.status : one.status) === 'queued' ? [one.id] : [])),
-    );
+    const ids = new Set(receipts.flatMap((one) => (isUnderWay(one) ? [one.id] : [])));
     if (ids.size === 0 || !options.isDeliverySoon(installation, ids.size)) return new Map();
     return options.settlements.wait([...ids], ms);
   }
+}
+
+function isUnderWay(receipt: Receipt): boolean {
+  if (receipt.duplicate) return receipt.original.status === 'queued';
+  return receipt.status === 'queued' && receipt.isHeld !== true;
 }
 
 /** A header that the sender's signature does not cover may be anybody's: it would make a new event of a replayed one. */

@@ -118,7 +118,14 @@ export type NewEvent = {
 export type Consent = { functional: boolean; marketing: boolean };
 
 export type Receipt =
-  | { duplicate: false; id: string; status: 'queued' | 'filtered'; reason: string | null }
+  | {
+      duplicate: false;
+      id: string;
+      status: 'queued' | 'filtered';
+      reason: string | null;
+      /** It waits for its visitor's login, which may be in a day. */
+      isHeld?: boolean;
+    }
   | { duplicate: true; id: string; original: EventState };
 
 /** Of one installation. `receipts` and `people` are one per event, `views` one per person. */

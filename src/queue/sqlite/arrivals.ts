@@ -63,7 +63,8 @@ export function createArrivals(parts: {
     if (isDevice(person)) sql.insertHeld.run(seq);
     arriving.set(person, (arriving.get(person) ?? 0) + 1);
     transaction.afterCommit(() => lanes.of(person).add(person, seq, isDevice(person)));
-    return { duplicate: false, id: idOf(seq), status: 'queued', reason: null };
+    const receipt: Receipt = { duplicate: false, id: idOf(seq), status: 'queued', reason: null };
+    return isDevice(person) ? { ...receipt, isHeld: true } : receipt;
   }
 
   function append(event: NewEvent, personOf: (seq: number) => string): number {
