@@ -123,7 +123,7 @@ export type Receipt =
       id: string;
       status: 'queued' | 'filtered';
       reason: string | null;
-      /** It waits for its visitor's login, which may be in a day. */
+      /** As it came, nobody's: it waits for its visitor's login, which may be in a day. */
       isHeld?: boolean;
     }
   | { duplicate: true; id: string; original: EventState };

@@ -73,9 +73,10 @@ export function createQueueModel(options: { holdAnonymous: boolean }) {
       return;
     }
     const status = event.filtered === null ? 'queued' : 'filtered';
-    assert.deepEqual(receipt, { duplicate: false, id: receipt.id, status, reason: event.filtered });
     assert.equal(byId(receipt.id), -1, 'an id is given once');
     const person = personOf(event);
+    const held = status === 'queued' && isVisitor(person) ? { isHeld: true } : {};
+    assert.deepEqual(receipt, { duplicate: false, id: receipt.id, status, reason: event.filtered, ...held });
     rememberConsent(person, event);
     const state = {
       id: receipt.id,

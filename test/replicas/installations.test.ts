@@ -90,8 +90,12 @@ t.test(
 t.test('who learns of a removal when it is over discards what it may have accepted since', async (t) => {
   const { db, open } = await openTogether(t);
   const queue = await openQueue(t, db);
-  const here = await takePart(t, queue, await open({ timing }));
-  const { id } = await here.all.install(wanted, who);
+  const [here, there] = [
+    await takePart(t, queue, await open({ timing })),
+    await takePart(t, queue, await open({ timing })),
+  ];
+  const { id } = await there.all.install(wanted, who);
+  await until('it has taken it over', () => here.all.get(id) !== undefined);
   const event = { ...newEvent('u', 'late'), installation: id };
   const [receipt] = await queue.enqueue([event]);
   await db.query('DELETE FROM installation WHERE id = $1', [id]);

@@ -226,10 +226,10 @@ function receiptsOf(seqs: Remembered[], arrivals: Arrival[], originals: Map<numb
   return seqs.map(({ seq }, index): Receipt => {
     const arrival = byIndex.get(index);
     if (arrival === undefined) return { duplicate: true, id: idOf(seq), original: originals.get(seq)! };
-    const { filtered, line } = arrival;
+    const { filtered, person } = arrival;
     if (filtered !== null) return { duplicate: false, id: idOf(seq), status: 'filtered', reason: filtered };
     const receipt: Receipt = { duplicate: false, id: idOf(seq), status: 'queued', reason: null };
-    return isDevice(line) ? { ...receipt, isHeld: true } : receipt;
+    return isDevice(person) ? { ...receipt, isHeld: true } : receipt;
   });
 }
 
