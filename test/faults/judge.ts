@@ -186,9 +186,10 @@ export function judge(evidence: Evidence): string[] {
         const last = said.findLast((event) => own.includes(event) && people.asOf(event, event) === person);
         if (!last) continue;
         const has = key in contact ? contact[key as 'name' | 'email'] : contact.custom_attributes[key];
-        // Two kinds may or may not have come after it: what an email said of itself before it was known whose it is, and
-        // what was sent without an answer before consent was taken back.
-        if (!said.some((event) => event.n >= last.n && traitsOf(event)[key] === has))
+        // Two kinds may or may not have come after it, whichever was accepted first: what an email said of itself before
+        // it was known whose it is, and what was sent without an answer before consent was taken back.
+        const maySayLast = (event: Sent): boolean => event.n >= last.n || people.asOf(event, event) !== person;
+        if (!said.some((event) => maySayLast(event) && traitsOf(event)[key] === has))
           object('traits', `${person} has ${key} ${has}, and n ${last.n} said ${String(traitsOf(last)[key])}`);
       }
       for (const { groupId, n } of own.filter(({ kind }) => kind === 'group')) {
