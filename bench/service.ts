@@ -31,9 +31,15 @@ export type ServiceOptions = {
 
 export const adminToken = 'bench-admin-token';
 
-/** As the image has them; others instead, for instance --cpu-prof: see docs/benchmarks.md. */
+/** As the image has them; others instead, for instance --cpu-prof, or further variables: see docs/benchmarks.md. */
 const imageFlags = '--max-semi-space-size=16 --max-old-space-size=512';
 const imageEnv = { MALLOC_ARENA_MAX: '2' };
+const otherEnv = Object.fromEntries(
+  (process.env.BENCH_ENV ?? '')
+    .split(' ')
+    .filter(Boolean)
+    .map((pair) => pair.split('=')),
+);
 const nodeFlags = (process.env.BENCH_NODE_FLAGS ?? imageFlags).split(' ').filter((flag) => flag !== '');
 
 export async function startService(stage: Stage, options: ServiceOptions): Promise<Service> {
@@ -51,6 +57,7 @@ export async function startService(stage: Stage, options: ServiceOptions): Promi
     ADMIN_TOKEN: adminToken,
     LOG_LEVEL: 'warn',
     ...imageEnv,
+    ...otherEnv,
   };
   const child = stage.start('dist/server.js', env, nodeFlags);
   await until(`the service answers ${ready}`, child, () => answers(url + ready));

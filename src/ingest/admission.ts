@@ -37,6 +37,11 @@ const workingBytes = 2 * 1024 * 1024;
 /** Where that takes longer to keep (replicas share a database), less of it is worked on: what is kept too late is given up. */
 const workingPace = { ms: 700, least: 64 * 1024 };
 const patienceMs = 2000;
+/**
+ * Longer for a body that is still to be read: to wait costs nothing, while a refusal is followed by the same body again.
+ * Signal waits for 30 seconds.
+ */
+const unreadPatienceMs = 5000;
 /** Bounded by the number of connections. */
 const smallBodyBytes = 16 * 1024;
 const nothingToLeave: Leave = () => {};
@@ -54,7 +59,7 @@ const crowded: Problem = {
 };
 
 export function createAdmission(options: AdmissionOptions): Admission {
-  const reading = createRoom({ amount: readingBytes, waitMs: patienceMs });
+  const reading = createRoom({ amount: readingBytes, waitMs: unreadPatienceMs });
   const inflating = createRoom({ amount: inflatingAtATime, waitMs: patienceMs });
   const working = createRoom({ amount: workingBytes, waitMs: patienceMs, pace: workingPace });
   const readers = new WeakMap<IncomingMessage, Leave>();
