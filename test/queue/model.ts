@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
+import { isDeepStrictEqual } from 'node:util';
 import type {
   Attempt,
-  Consent,
   EventDetail,
   EventState,
   Lease,
   LeaseLimits,
+  NewestConsent,
   NewEvent,
   Progress,
   QueueStats,
@@ -19,7 +20,8 @@ import { createLinesModel, type Holder, isVisitor } from './lines-model.ts';
  *
  * Taken from the engine's own documentation, since the contract leaves it open: an email stays with the first user
  * that had it, a device goes to the user seen on it last; of two joined people with consents of the same time, the
- * one joined to keeps its own; a consent that withholds nothing counts only after one that did.
+ * one joined to keeps its own; a consent that withholds nothing counts only after one that did. Where both come in one
+ * transaction, with a join, the newer of them may count though it came first.
  */
 export type QueueModel = ReturnType<typeof createQueueModel>;
 
@@ -52,7 +54,9 @@ export function createQueueModel(options: { holdAnonymous: boolean }) {
   const accepted: Accepted[] = [];
   const records = new Map<string, string>();
   const sources = new Map<string, Set<string>>();
-  const consents = new Map<string, Consent & { atMs: number }>();
+  const consents = new Map<string, NewestConsent>();
+  /** All that was ever said of a person. */
+  const said = new Map<string, NewestConsent[]>();
   let leases: OpenLease[] = [];
 
   const byId = (id: string): number => accepted.findIndex(({ state }) => state.id === id);
@@ -120,15 +124,24 @@ export function createQueueModel(options: { holdAnonymous: boolean }) {
     sources.set(into, all);
     const consent = consents.get(from);
     if (consent && consent.atMs > (consents.get(into)?.atMs ?? -Infinity)) consents.set(into, consent);
+    said.set(into, [...(said.get(into) ?? []), ...(said.get(from) ?? [])]);
     lines.join(from, into);
   }
 
   function rememberConsent(person: string, { consent, atMs, receivedAtMs }: NewEvent): void {
     if (consent === null) return;
     const before = consents.get(person);
+    const statement = { ...consent, atMs: Math.min(atMs, receivedAtMs) };
+    said.set(person, [...(said.get(person) ?? []), statement]);
     if (!before && consent.functional && consent.marketing) return;
-    const time = Math.min(atMs, receivedAtMs);
-    if (time >= (before?.atMs ?? -Infinity)) consents.set(person, { ...consent, atMs: time });
+    if (statement.atMs >= (before?.atMs ?? -Infinity)) consents.set(person, statement);
+  }
+
+  function consentOf(person: string, given: NewestConsent | null): NewestConsent | null {
+    const consent = consents.get(person);
+    if (!consent) return null;
+    const isNewer = ({ atMs }: NewestConsent): boolean => atMs > consent.atMs;
+    return said.get(person)?.find((one) => isNewer(one) && isDeepStrictEqual(one, given)) ?? consent;
   }
 
   function judgeLeased(given: Lease[], limits: LeaseLimits, nowMs: number): OpenLease[] {
@@ -153,7 +166,7 @@ export function createQueueModel(options: { holdAnonymous: boolean }) {
       record: records.get(person) ?? null,
       joined: [...(sources.get(person) ?? [])].flatMap((source) => records.get(source) ?? []).toSorted(),
       erasure: null,
-      consent: consents.get(person) ?? null,
+      consent: consentOf(person, given.consent),
       jobs: jobs.map((seq) => {
         const { event, state, attempts, createdAtSeconds, key } = accepted[seq]!;
         return {
