@@ -50,6 +50,8 @@ export async function buildApp(config: Config, log: Logger): Promise<App> {
     onHealth: (health) => {
       if (!health.ok) log.error({ reason: health.reason }, 'queue.unavailable');
     },
+    onClockSetBack: (ms) =>
+      log.warn({ ms }, 'database.clock_set_back: by the clock of the database time went back; nobody waits for it'),
     onMigrated: (version) => log.info({ version }, 'database.migrated'),
     onSalvage: (told) =>
       log.error(

@@ -57,6 +57,7 @@ const openAsEver: Kept = {
 const lookEveryMs = 500;
 const probeLeaseMs = 5000;
 const closerWaitsMs = 1500;
+const toleratedMs = 1000;
 
 /**
  * One gate for all replicas: what closes it at one of them closes it at all, one at a time asks Intercom, and all open
@@ -118,7 +119,9 @@ export function createSharedGate(
 
   /** A probe that lasts keeps its lease. */
   function renewed(before: Kept): Kept | null {
-    if (!asking || before.prober?.replica !== replica || before.prober.untilMs - now() > probeLeaseMs / 2) return null;
+    if (!asking || before.prober?.replica !== replica) return null;
+    const leftMs = before.prober.untilMs - now();
+    if (leftMs > probeLeaseMs / 2 && leftMs <= probeLeaseMs + toleratedMs) return null;
     return { ...before, prober: { replica, untilMs: now() + probeLeaseMs } };
   }
 
@@ -129,16 +132,21 @@ export function createSharedGate(
       if (!asking && isDue(kept) && (await claim())) void ask();
     } else if (readyFor === options.target()) {
       show({ open: true });
-    } else if (!asking && (now() >= own.probeAtMs || own.target !== options.target())) {
+    } else if (!asking && (!isAhead(own.probeAtMs, lastProbeAfterMs) || own.target !== options.target())) {
       void ask();
     }
+  }
+
+  /** What is further ahead than it can be was said before the shared clock was set back. */
+  function isAhead(atMs: number, atMostMs: number): boolean {
+    return now() < atMs && atMs <= now() + atMostMs + toleratedMs;
   }
 
   function isDue({ open, nextProbeAtMs, closer, prober }: Kept): boolean {
     // Whoever has just started asks at once: a restart is how people say that they have mended it.
     const dueAtMs = hasAsked ? nextProbeAtMs + (closer === replica ? closerWaitsMs : 0) : 0;
-    if (open || now() < dueAtMs) return false;
-    return prober === null || prober.replica === replica || prober.untilMs <= now();
+    if (open || isAhead(dueAtMs, lastProbeAfterMs + closerWaitsMs)) return false;
+    return prober === null || prober.replica === replica || !isAhead(prober.untilMs, probeLeaseMs);
   }
 
   async function claim(): Promise<boolean> {
@@ -204,7 +212,7 @@ export function createSharedGate(
   function closed(before: Kept, reason: string, { message, remedy }: { message: string; remedy: string }): Kept {
     const found = { open: false, reason, message, remedy, prober: null };
     // Who asks before it is time (at its start, or because somebody wants to know) postpones nothing.
-    if (!before.open && now() < before.nextProbeAtMs) return { ...before, ...found };
+    if (!before.open && isAhead(before.nextProbeAtMs, lastProbeAfterMs)) return { ...before, ...found };
     return {
       ...found,
       sinceMs: before.open ? now() : before.sinceMs,

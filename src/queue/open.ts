@@ -10,6 +10,8 @@ export type OpenQueueOptions = {
   onHealth(health: ReturnType<Queue['health']>): void;
   /** Told that an embedded database was damaged, and what of it is left. */
   onSalvage(salvage: Salvage): void;
+  /** Told that the clock of the database was set back, and that nobody waits until that time comes again; ms. */
+  onClockSetBack(ms: number): void;
   /** Told of each version that this start has brought the database to. */
   onMigrated(version: number): void;
 };
@@ -20,7 +22,7 @@ const patienceMs = 30_000;
 /** The engine that DATABASE_URL names, with its schema up to date. */
 export async function openQueue(
   { database, anonymousEvents, ...config }: Config,
-  { onHealth, onSalvage, onMigrated }: OpenQueueOptions,
+  { onHealth, onSalvage, onClockSetBack, onMigrated }: OpenQueueOptions,
 ): Promise<Queue> {
   const holdAnonymous = anonymousEvents === 'hold';
   const retention = { settledMs: config.retentionMs, deadMs: config.deadLetterMs, heldMs: config.anonymousHoldMs };
@@ -28,5 +30,5 @@ export async function openQueue(
     return openSqliteQueue({ path: database.path, holdAnonymous, retention, onHealth, onSalvage });
   const { url, connections } = database;
   await migrate(url, { patienceMs, onMigrated });
-  return openPostgresQueue({ url, connections, holdAnonymous, retention, onHealth });
+  return openPostgresQueue({ url, connections, holdAnonymous, retention, onHealth, onClockSetBack });
 }

@@ -2,13 +2,14 @@ import { randomInt } from 'node:crypto';
 import { type NewEvent, type Queue, QueueUnavailable, type Receipt } from '../queue.ts';
 import { acceptEvents } from './arrivals.ts';
 import { createCauses } from './causes.ts';
+import { createClock } from './clock.ts';
 import { openDatabase, Rollback } from './database.ts';
 import { createErasures } from './erasures.ts';
 import { createGroups } from './groups.ts';
 import { createHistory, type Retention } from './history.ts';
 import { createInstallations } from './installations.ts';
 import { laneState, nowMs } from './lanes.ts';
-import { createLeases } from './leases.ts';
+import { createLeases, leaseMs } from './leases.ts';
 import { createSearch } from './search.ts';
 import { createStats } from './stats.ts';
 import { totals } from './totals.ts';
@@ -26,6 +27,8 @@ export type PostgresOptions = {
   retention?: Partial<Retention>;
   /** Told when the database can't store, and when it can again. */
   onHealth?: (health: ReturnType<Queue['health']>) => void;
+  /** Told that the database's clock was set back, and that nobody waits for it, ms. */
+  onClockSetBack?: (ms: number) => void;
   /** How long a lease lasts that nobody renews, ms. */
   leaseMs?: number;
 };
@@ -77,17 +80,19 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
   });
   const history = createHistory({ db, slot: slot + 2, retention: { ...defaultRetention, ...options.retention } });
   const erasures = createErasures({ db, slot: slot + 2 });
+  const durationMs = options.leaseMs ?? leaseMs;
   const leases = createLeases({
     db,
     slot: slot + 1,
     limitMs: settleMs,
-    ...(options.leaseMs !== undefined && { leaseMs: options.leaseMs }),
+    leaseMs: durationMs,
     onReleased: (people) => {
       for (const installation of new Set(people.map((person) => person.slice(0, person.indexOf('/')))))
         wake(installation);
     },
   });
   const turns = createSharedTurns(db);
+  const clock = createClock(db, durationMs);
   const viewer = createViewer(db);
 
   function setHealth(next: typeof health): void {
@@ -132,6 +137,8 @@ export async function openPostgresQueue(options: PostgresOptions): Promise<Queue
     depths = new Map(
       [...counted].flatMap(([name, n]) => (name.startsWith('queued/') ? [[name.slice('queued/'.length), n]] : [])),
     );
+    const setBackMs = await noticing(clock.look);
+    if (setBackMs > 0) options.onClockSetBack?.(setBackMs);
     while (await leases.takeOver());
   }
 

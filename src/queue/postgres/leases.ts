@@ -41,11 +41,10 @@ export function createLeases(options: {
   db: Database;
   slot: number;
   limitMs: number;
-  leaseMs?: number;
+  leaseMs: number;
   onReleased(people: string[]): void;
 }): Leases {
-  const { db } = options;
-  const durationMs = options.leaseMs ?? leaseMs;
+  const { db, leaseMs: durationMs } = options;
   const holder = randomUUID();
   const held = new Map<string, Held>();
   let renewTimer: NodeJS.Timeout | undefined;

@@ -119,6 +119,10 @@ CREATE TABLE gate (
   installation text NOT NULL, target text NOT NULL, version bigint NOT NULL, state text NOT NULL,
   PRIMARY KEY (installation, target)) WITH (fillfactor = 50);
 `,
+  `
+-- How far the database's clock has come, in one row: behind it, the clock was set back.
+CREATE TABLE clock (one boolean PRIMARY KEY DEFAULT true CHECK (one), reached bigint NOT NULL) WITH (fillfactor = 10);
+`,
 ];
 
 /**
