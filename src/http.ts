@@ -19,6 +19,7 @@ export function createHttp({ listeners, log }: { listeners: Listeners; log: Logg
     forceCloseConnections: 'idle',
     return503OnClosing: false, // requests that arrived before the end are answered
   });
+  listeners.watch(http.server);
   http.setErrorHandler<FastifyError>((error, request, reply) => {
     const problem = ingestProblem(error);
     if (problem) return sendProblem(reply, problem);

@@ -1,8 +1,11 @@
+import type { EventEmitter } from 'node:events';
 import {
   createServer,
+  type IncomingMessage,
   type RequestListener,
   type Server,
   type ServerOptions as HttpOptions,
+  type ServerResponse,
   STATUS_CODES,
 } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
@@ -20,6 +23,8 @@ export type Listeners = {
   listenAdmin(main: FastifyInstance): Promise<string | null>;
   /** A hook: with an admin port, the other one has only what senders and probes need. */
   separate(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined>;
+  /** Takes notice of connections without a request, which must not keep a server from closing. */
+  watch(server: EventEmitter): void;
   /** Stops listening; resolves when all requests are answered. */
   close(main: FastifyInstance): Promise<void>;
 };
@@ -52,6 +57,8 @@ const keepAliveTimeoutMs = 72_000;
 /** Neither read nor written for so long: a client that does not take its answer. Streams have a heartbeat of 15 s. */
 const silentSocketMs = 120_000;
 const mostConnections = 2000;
+/** For a request that is on its way when the end begins. */
+const lastRequestMs = 1000;
 const lookAtFilesEveryMs = 10_000;
 
 const forSenders: ReadonlySet<string | undefined> = new Set([
@@ -64,6 +71,8 @@ const forSenders: ReadonlySet<string | undefined> = new Set([
 
 export function createListeners({ admin, tls, log, patience, lookEveryMs }: ListenerOptions): Listeners {
   const servers: (Server | TlsServer)[] = [];
+  /** Connections that wait for their first or next request. */
+  const waiting = new Set<Socket>();
   const adminSockets = new WeakSet<Socket>();
   let adminServer: Server | undefined;
   let current = tls && readTls(tls);
@@ -77,6 +86,20 @@ export function createListeners({ admin, tls, log, patience, lookEveryMs }: List
     server.setTimeout(silentSocketMs);
     servers.push(server);
     return server;
+  }
+
+  function watch(server: EventEmitter): void {
+    const wait = (socket: Socket): void => {
+      if (!socket.destroyed) waiting.add(socket);
+    };
+    server.on(current ? 'secureConnection' : 'connection', (socket: Socket) => {
+      wait(socket);
+      socket.once('close', () => waiting.delete(socket));
+    });
+    server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
+      waiting.delete(socket);
+      response.once('close', () => wait(socket));
+    });
   }
 
   /** Certificates are renewed while we run. What does not fit (one file of two is written) is looked at again. */
@@ -110,6 +133,7 @@ export function createListeners({ admin, tls, log, patience, lookEveryMs }: List
       if (!admin) return null;
       const server = open((request, response) => main.routing(request, response));
       adminServer = server;
+      watch(server);
       server.on('clientError', answerClientError);
       server.on(current ? 'secureConnection' : 'connection', (socket: Socket) => adminSockets.add(socket));
       await new Promise<void>((resolve, reject) => {
@@ -124,10 +148,14 @@ export function createListeners({ admin, tls, log, patience, lookEveryMs }: List
       const detail = 'this port takes events and answers probes; everything else is on the port that ADMIN_PORT names';
       return sendProblem(reply, { status: 404, code: 'not_found', detail });
     },
+    watch,
     async close(main) {
       if (timer) clearInterval(timer);
       // A connection that was busy when the closing began is idle once it is answered, and would be kept for a minute.
+      // One that has not sent a byte yet (browsers and balancers keep some ready) does not count as idle for 15 seconds.
+      const cutAtMs = performance.now() + lastRequestMs;
       const idle = setInterval(() => {
+        if (performance.now() > cutAtMs) for (const socket of waiting) socket.destroy();
         main.server.closeIdleConnections();
         for (const server of servers) server.closeIdleConnections();
       }, 50);

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { copyFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -10,7 +11,10 @@ import { createFailedTokens } from '../src/console/failed-tokens.ts';
 import { createListeners } from '../src/listeners.ts';
 import { readConfig } from '../src/config.ts';
 import { ConfigError } from '../src/config/environment.ts';
-import { startService, temporaryFolder, until } from './service.ts';
+import { startSimulator } from '../src/simulator/simulator.ts';
+import { freePort } from './free-port.ts';
+import { startProcess, tryPost } from './process.ts';
+import { startService, temporaryFolder, token, until } from './service.ts';
 
 const adminToken = 'admin-token-of-the-test';
 const authorization = `Bearer ${adminToken}`;
@@ -122,6 +126,30 @@ t.test('slow, silent and unreadable clients are answered and cut off', async (t)
       await until('it is cut off', () => ended, 10_000);
       t.match(got, answer);
     });
+  }
+});
+
+t.test('a connection that has sent nothing does not keep the service from ending', async (t) => {
+  for (const env of [{}, { ADMIN_TOKEN: adminToken, ADMIN_PORT: String(await freePort()) }]) {
+    const simulator = await startSimulator({ tokens: [token] });
+    t.teardown(() => simulator.close());
+    const service = await startProcess(t, {
+      ...env,
+      DATABASE_URL: `file:${join(temporaryFolder(t), 'queue.db')}`,
+      ENCRYPTION_KEY: Buffer.alloc(32, 1).toString('base64'),
+      INTERCOM_API_URL: simulator.url,
+    });
+    await until('both ports are open', () => service.output().includes('service.started'));
+    const ports = [new URL(service.url).port, ...('ADMIN_PORT' in env ? [env.ADMIN_PORT] : [])];
+    for (const port of ports) {
+      const silent = connect(Number(port), '127.0.0.1');
+      t.teardown(() => silent.destroy());
+      await once(silent, 'connect');
+    }
+    t.equal((await tryPost(service.url, { type: 'track', event: 'A', userId: 'u' }))?.status, 200);
+    const startedAtMs = performance.now();
+    t.equal(await service.end('SIGTERM'), 0, 'it ends well');
+    t.comment(`after ${Math.round(performance.now() - startedAtMs)} ms`);
   }
 });
 

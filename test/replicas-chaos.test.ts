@@ -139,7 +139,7 @@ async function openReplicas(t: Test, env: Record<string, string>): Promise<Repli
       all.push(next);
       replicas[index] = next;
       const end = await (killed ?? old.end(signal));
-      if (end !== 0 && end !== signal) t.comment(`its last lines:\n${old.output().split('\n').slice(-30).join('\n')}`);
+      if (end !== 0 && end !== signal) tellLastLines(t, old);
       return end;
     },
     async freeze(index, ms) {
@@ -150,11 +150,16 @@ async function openReplicas(t: Test, env: Record<string, string>): Promise<Repli
     },
     async close(t) {
       const ends = await Promise.all(replicas.map((replica) => replica.end('SIGTERM')));
+      for (const [index, end] of ends.entries()) if (end !== 0) tellLastLines(t, replicas[index]!);
       t.strictSame(ends, [0, 0, 0], 'all end well');
       const bad = all.flatMap((replica) => replica.output().split('\n').filter(isFatal));
       t.strictSame(bad, [], 'no replica met an error that it had no answer to');
     },
   };
+}
+
+function tellLastLines(t: Test, { output }: ServiceProcess): void {
+  t.comment(`its last lines:\n${output().split('\n').slice(-30).join('\n')}`);
 }
 
 function isFatal(line: string): boolean {

@@ -22,7 +22,7 @@ export function createClock(db: Database, leaseMs: number): Clock {
   async function mendSome(after: string, backMs: number): Promise<string | null> {
     return db.transaction(async (tx) => {
       const late = await tx.query<{ person: string }>(
-        `SELECT person FROM lane WHERE person > $1 AND queued > 0 AND due_at > ${nowMs}
+        `SELECT person FROM lane WHERE person > $1 AND (queued > 0 OR token IS NOT NULL) AND due_at > ${nowMs}
          ORDER BY person COLLATE "C" LIMIT ${peopleAtATime} FOR UPDATE`,
         [after],
       );
