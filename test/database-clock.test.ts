@@ -89,7 +89,8 @@ t.test('the clock of the database jumps back while delivery is held, which ends 
   const before = refusals();
   await until('it is asked again', () => refusals() > before, soonMs);
   simulator.setTokens([token]);
-  judgeLedger(t, await deliveredLedger(url, people, { withinMs: soonMs }));
+  // The next question comes within the minute that a hold may wait at the most.
+  judgeLedger(t, await deliveredLedger(url, people, { withinMs: 3 * soonMs }));
   judge(t, simulator, people);
   for (const one of replicas) t.equal(await one.end('SIGTERM'), 0);
 });
