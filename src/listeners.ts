@@ -23,7 +23,7 @@ export type Listeners = {
   listenAdmin(main: FastifyInstance): Promise<string | null>;
   /** A hook: with an admin port, the other one has only what senders and probes need. */
   separate(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined>;
-  /** Takes notice of connections without a request, which must not keep a server from closing. */
+  /** Takes notice of which connections have a request under way: others must not keep a server from closing. */
   watch(server: EventEmitter): void;
   /** Stops listening; resolves when all requests are answered. */
   close(main: FastifyInstance): Promise<void>;
@@ -71,8 +71,8 @@ const forSenders: ReadonlySet<string | undefined> = new Set([
 
 export function createListeners({ admin, tls, log, patience, lookEveryMs }: ListenerOptions): Listeners {
   const servers: (Server | TlsServer)[] = [];
-  /** Connections that wait for their first or next request. */
-  const waiting = new Set<Socket>();
+  /** Of each connection, the requests that are not answered yet. */
+  const underWay = new Map<Socket, number>();
   const adminSockets = new WeakSet<Socket>();
   let adminServer: Server | undefined;
   let current = tls && readTls(tls);
@@ -89,17 +89,19 @@ export function createListeners({ admin, tls, log, patience, lookEveryMs }: List
   }
 
   function watch(server: EventEmitter): void {
-    const wait = (socket: Socket): void => {
-      if (!socket.destroyed) waiting.add(socket);
-    };
     server.on(current ? 'secureConnection' : 'connection', (socket: Socket) => {
-      wait(socket);
-      socket.once('close', () => waiting.delete(socket));
+      underWay.set(socket, 0);
+      socket.once('close', () => underWay.delete(socket));
     });
     server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
-      waiting.delete(socket);
-      response.once('close', () => wait(socket));
+      count(socket, 1);
+      response.once('close', () => count(socket, -1));
     });
+  }
+
+  function count(socket: Socket, more: number): void {
+    const requests = underWay.get(socket);
+    if (requests !== undefined) underWay.set(socket, requests + more);
   }
 
   /** Certificates are renewed while we run. What does not fit (one file of two is written) is looked at again. */
@@ -155,7 +157,8 @@ export function createListeners({ admin, tls, log, patience, lookEveryMs }: List
       // One that has not sent a byte yet (browsers and balancers keep some ready) does not count as idle for 15 seconds.
       const cutAtMs = performance.now() + lastRequestMs;
       const idle = setInterval(() => {
-        if (performance.now() > cutAtMs) for (const socket of waiting) socket.destroy();
+        if (performance.now() > cutAtMs)
+          for (const [socket, requests] of underWay) if (requests === 0) socket.destroy();
         main.server.closeIdleConnections();
         for (const server of servers) server.closeIdleConnections();
       }, 50);

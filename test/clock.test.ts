@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import t, { type Test } from 'tap';
 import { request } from 'undici';
 import { startSimulator } from '../src/simulator/simulator.ts';
+import { conflictFor, names, waitForFifthAttempt } from './clock/conflicts.ts';
 import { deliveredLedger, judge, judgeLedger, ledgerOf, loadSome, type Person, totalOf, user } from './crash/people.ts';
 import { startPostgres } from './postgres.ts';
 import { startProcess, tryPost } from './process.ts';
@@ -39,20 +40,12 @@ for (const engine of ['SQLite', 'PostgreSQL'])
       const quick = Array.from({ length: 30 }, (_, n) => user(`quick-${n}`));
       const refused = Array.from({ length: 8 }, (_, n) => user(`refused-${n}`));
       const everybody = [...quick, ...refused];
-      simulator.inject({
-        kind: 'status',
-        status: 409,
-        body: { type: 'error.list', errors: [{ code: 'conflict', message: 'try again' }] },
-        times: Infinity,
-        when: ({ requestBody }) => names(requestBody, 'refused-'),
-      });
+      conflictFor(simulator, 'refused-');
       const sent = (people: Person[], count: number) =>
         Promise.all(people.map((person) => loadSome(person, post, count)));
 
       await sent(refused, 2);
-      const isFarInItsRetries = (id: string): boolean =>
-        simulator.calls.filter(({ requestBody }) => names(requestBody, `"${id}"`)).length >= 4;
-      await until('they wait for a fifth attempt', () => refused.every(({ id }) => isFarInItsRetries(id)));
+      await waitForFifthAttempt(simulator, refused);
       await sent(quick, 7);
       simulator.inject({ kind: 'rate_limited', when: ({ requestBody }) => !names(requestBody, 'refused-') });
       await until('the quota is waited for', () => simulator.calls.some(({ fault }) => fault === 'rate_limited'));
@@ -95,10 +88,6 @@ function openClock(t: Test) {
   };
   shift(0);
   return { env: { CLOCK_SHIFT_FILE: file, NODE_OPTIONS: `--import ${module}` }, shift };
-}
-
-function names(body: unknown, text: string): boolean {
-  return JSON.stringify(body ?? null).includes(text);
 }
 
 function peopleIn(metrics: string, state: string): number {

@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap';
 import { Client } from 'pg';
 import { type Simulator, startSimulator } from '../src/simulator/simulator.ts';
+import { conflictFor, waitForFifthAttempt } from './clock/conflicts.ts';
 import { deliveredLedger, judge, judgeLedger, ledgerOf, loadSome, totalOf, user } from './crash/people.ts';
 import { startPostgres } from './postgres.ts';
 import { type ServiceProcess, startProcess, tryPost } from './process.ts';
@@ -28,22 +29,14 @@ for (const [jump, shiftMs, when] of [
     const people = Array.from({ length: 30 }, (_, n) => user(`quick-${n}`));
     const refused = Array.from({ length: 8 }, (_, n) => user(`refused-${n}`));
     const everybody = [...people, ...refused];
-    simulator.inject({
-      kind: 'status',
-      status: 409,
-      body: { type: 'error.list', errors: [{ code: 'conflict', message: 'try again' }] },
-      times: Infinity,
-      when: ({ requestBody }) => names(requestBody, 'refused-'),
-    });
+    conflictFor(simulator, 'refused-');
     const post =
       ({ url }: ServiceProcess) =>
       async (events: object[]): Promise<boolean> =>
         (await tryPost(url, events, { prefer: 'respond-async' }))?.status === 202;
 
     await Promise.all(refused.map((person) => loadSome(person, post(first), 2)));
-    const attempts = (id: string): number =>
-      simulator.calls.filter(({ requestBody }) => names(requestBody, `"${id}"`)).length;
-    await until('they wait for a fifth attempt', () => refused.every(({ id }) => attempts(id) >= 4));
+    await waitForFifthAttempt(simulator, refused);
     await Promise.all(people.map((person) => loadSome(person, post(second), 7)));
     await until('some wait', async () => totalOf(await ledgerOf(first.url), 'queued') > 100);
 
@@ -131,8 +124,4 @@ async function openClock(t: Test, url: string) {
       return Number(rows[0]!.now);
     },
   };
-}
-
-function names(body: unknown, text: string): boolean {
-  return JSON.stringify(body ?? null).includes(text);
 }
