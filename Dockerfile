@@ -44,4 +44,4 @@ EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
   CMD ["node", "-e", "require(process.env.TLS_CERT_FILE?'https':'http').get({host:'127.0.0.1',port:process.env.PORT,path:'/healthz',rejectUnauthorized:false},r=>process.exit(r.statusCode===200?0:1)).on('error',()=>process.exit(1))"]
 # Also in this image: node dist/simulator/main.js, the simulated Intercom.
-CMD ["node", "--max-semi-space-size=16", "--max-old-space-size=512", "dist/server.js"]
+CMD ["node", "--v8-pool-size=1", "--max-semi-space-size=16", "--max-old-space-size=512", "dist/server.js"]

@@ -32,7 +32,7 @@ export type ServiceOptions = {
 export const adminToken = 'bench-admin-token';
 
 /** As the image has them; others instead, for instance --cpu-prof, or further variables: see docs/benchmarks.md. */
-const imageFlags = '--max-semi-space-size=16 --max-old-space-size=512';
+const imageFlags = '--v8-pool-size=1 --max-semi-space-size=16 --max-old-space-size=512';
 const imageEnv = { MALLOC_ARENA_MAX: '2' };
 const otherEnv = Object.fromEntries(
   (process.env.BENCH_ENV ?? '')

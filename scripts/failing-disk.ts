@@ -9,7 +9,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { request } from 'undici';
 import { startSimulator } from '../src/simulator/simulator.ts';
 
-const events = 120;
+const senders = 48; // at once, so that more than one group of events is on its way to the disk
+const eventsEach = 40;
 const failing = '40..44'; // of each thread's calls
 const token = 'demo-token';
 
@@ -33,8 +34,8 @@ const child = spawn('strace', ['-f', '-o', trace, ...faults, process.execPath, '
   stdio: ['ignore', 'inherit', 'inherit'],
 });
 
-const post = async (n: number): Promise<number> => {
-  const body = JSON.stringify({ type: 'track', event: 'E', userId: `u-${n}`, messageId: `m-${n}` });
+const post = async (userId: string): Promise<number> => {
+  const body = JSON.stringify({ type: 'track', event: 'E', userId, messageId: `m-${userId}` });
   const headers = { 'content-type': 'application/json' };
   const answer = await request(`${url}/ingest`, { method: 'POST', headers, body });
   await answer.body.dump();
@@ -57,13 +58,17 @@ try {
   }
   const kept: string[] = [];
   let refused = 0;
-  for (let n = 0; n < events; n += 1) {
-    if ((await post(n)) < 300) kept.push(`u-${n}`);
-    else {
-      refused += 1;
-      await delay(300);
+  const send = async (sender: number): Promise<void> => {
+    for (let n = 0; n < eventsEach; n += 1) {
+      const user = `u-${sender}-${n}`;
+      if ((await post(user)) < 300) kept.push(user);
+      else {
+        refused += 1;
+        await delay(300);
+      }
     }
-  }
+  };
+  await Promise.all(Array.from({ length: senders }, (_, sender) => send(sender)));
   const missing = (): string[] => kept.filter((user) => simulator.timeline(user).length !== 1);
   for (let n = 0; n < 150 && missing().length > 0; n += 1) await delay(200);
   const injected = (readFileSync(trace, 'utf8').match(/INJECTED/g) ?? []).length;

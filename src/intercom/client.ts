@@ -134,8 +134,9 @@ function since(startedAt: number): Timing {
 
 /** undici's own limit is the silence between two pieces: an answer that drips would hold its person for hours. */
 async function readText(body: Dispatcher.ResponseData['body'], withinMs: number): Promise<string> {
-  const late = Object.assign(new Error('the answer does not end'), { code: 'UND_ERR_BODY_TIMEOUT' });
-  const timer = setTimeout(() => body.destroy(late), withinMs);
+  const timer = setTimeout(() => {
+    body.destroy(Object.assign(new Error('the answer does not end'), { code: 'UND_ERR_BODY_TIMEOUT' }));
+  }, withinMs);
   try {
     return await body.text();
   } finally {
@@ -162,7 +163,7 @@ function readAnswer(status: number, headers: Headers, text: string, timing: Timi
 }
 
 function parseJson(text: string): unknown {
-  if (text === '') return undefined;
+  if (text.trim() === '') return undefined;
   try {
     return JSON.parse(text);
   } catch {

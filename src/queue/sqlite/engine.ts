@@ -5,6 +5,7 @@ import { Worker } from 'node:worker_threads';
 import { type Queue, QueueUnavailable, type Standing } from '../queue.ts';
 import { createTurns } from '../turns.ts';
 import type { Salvage } from './salvage.ts';
+import { createGroups } from './groups.ts';
 import { createLooks } from './looks.ts';
 import { packEvents } from './event-columns.ts';
 import {
@@ -17,10 +18,7 @@ import {
   type WorkerOptions,
 } from './protocol.ts';
 
-/**
- * The embedded engine, seen from the event loop: collects what arrives while a transaction runs and hands it to the
- * writer thread as the next one (group commit). No timer and no delay: a slow disk makes the groups larger.
- */
+/** The embedded engine, seen from the event loop: a thread of its own writes, what arrives meanwhile being gathered. */
 export type SqliteOptions = {
   path: string;
   /** Keep events of visitors without userId and email until a login. */
@@ -32,26 +30,13 @@ export type SqliteOptions = {
   onSalvage?: (salvage: Salvage) => void;
 };
 
-type Waiting = { op: Op; weight: number; resolve(value: never): void; reject(error: Error): void };
-
-const groupEvents = 1024;
-const groupBytes = 2_000_000;
-/** Beyond this the sender is told to come back: what waits in memory is bounded. */
-const maxWaitingBytes = 32_000_000;
-const maxWaitingEvents = 10_000;
 const reopenAfterMs = 1000;
 const dayMs = 86_400_000;
 const defaultRetention = { settledMs: 7 * dayMs, deadMs: 30 * dayMs, heldMs: dayMs };
 
 export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
   let worker: Worker | undefined;
-  let waiting: Waiting[] = [];
-  let running: Waiting[] = [];
-  let waitingBytes = 0;
-  let waitingEvents = 0;
-  let scheduled = false;
   let closing: Promise<void> | undefined;
-  let onIdle: (() => void) | undefined;
   let wake = (_installation: string | null): void => {};
   let dueTimer: NodeJS.Timeout | undefined;
   let reopenTimer: NodeJS.Timeout | undefined;
@@ -64,6 +49,7 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
   /** Of the leases of this thread, by their own token. */
   let standings = new Map<string, Standing>();
   const turns = createTurns();
+  const groups = createGroups((ops) => worker?.postMessage({ kind: 'batch', ops } satisfies Request));
 
   async function start(): Promise<void> {
     generation += 1;
@@ -91,6 +77,7 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
     made.removeAllListeners('error');
     made.on('error', (error) => broken(made, error.message));
     made.on('message', (message: Reply) => {
+      if (worker !== made) return;
       if (message.kind === 'broken') {
         isSuspect ||= message.isDamaged;
         broken(made, message.message);
@@ -111,13 +98,7 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
     if (worker !== which) return;
     worker = undefined;
     setHealth({ ok: false, reason });
-    const lost = [...running, ...waiting];
-    running = [];
-    waiting = [];
-    waitingBytes = 0;
-    waitingEvents = 0;
-    for (const item of lost) item.reject(new QueueUnavailable('cannot_store', reason));
-    onIdle?.();
+    groups.fail(reason);
     if (!closing) reopenTimer = setTimeout(reopen, reopenAfterMs);
   }
 
@@ -131,64 +112,24 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
     );
   }
 
-  function ask<O extends Op>(op: O, weight = 0): Promise<Results[O['kind']]> {
+  function ask<O extends Op>(op: O, bytes?: number): Promise<Results[O['kind']]> {
     if (closing) return Promise.reject(new QueueUnavailable('cannot_store', 'the service is shutting down'));
     if (!worker)
       return Promise.reject(new QueueUnavailable('cannot_store', health.ok ? 'the database is closed' : health.reason));
-    return new Promise<Results[O['kind']]>((resolve, reject) => {
-      waiting.push({ op, weight, resolve, reject });
-      schedule();
-    });
-  }
-
-  function schedule(): void {
-    if (scheduled || running.length > 0) return;
-    scheduled = true;
-    setImmediate(flush);
-  }
-
-  function flush(): void {
-    scheduled = false;
-    if (running.length > 0 || !worker) return;
-    if (waiting.length === 0) {
-      onIdle?.();
-      return;
-    }
-    let count = 0;
-    let events = 0;
-    let bytes = 0;
-    for (const { op, weight } of waiting) {
-      const more = op.kind === 'enqueue' ? op.events.length : 1;
-      const isAlone = op.kind === 'erase';
-      if (count > 0 && (isAlone || events + more > groupEvents || bytes + weight > groupBytes)) break;
-      count += 1;
-      if (isAlone) break;
-      events += more;
-      bytes += weight;
-    }
-    running = waiting.slice(0, count);
-    waiting = waiting.slice(count);
-    worker.postMessage({ kind: 'batch', ops: running.map((item) => item.op) } satisfies Request);
+    return groups.ask(op, bytes);
   }
 
   function finish(reply: Reply & { kind: 'batch' }): void {
-    const done = running;
-    running = [];
     depths = new Map(reply.queues.map(({ installation, queued }) => [installation, queued]));
     for (const [token, standing] of reply.standings) {
       if (standing === null) standings.delete(token);
       else if (standings.has(token)) standings.set(token, standing);
     }
-    flush();
-    done.forEach((item, index) => {
-      if (item.op.kind === 'enqueue') {
-        waitingBytes -= item.weight;
-        waitingEvents -= item.op.events.length;
+    groups.finish(reply.results, (op, result) => {
+      if (isWrite(op)) noticeWrite(result);
+      if (op.kind === 'lease' && result.ok) {
+        for (const { token, consent } of result.value as Results['lease']) standings.set(token, { consent });
       }
-      const result = reply.results[index]!;
-      if (isWrite(item.op)) noticeWrite(result);
-      if (result.ok) item.resolve(result.value as never);
-      else item.reject(new QueueUnavailable('cannot_store', result.message));
     });
     clearTimeout(dueTimer);
     for (const { installation, ready } of reply.queues) if (ready > 0) wake(installation);
@@ -210,11 +151,7 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
   async function shutDown(): Promise<void> {
     clearTimeout(reopenTimer);
     clearTimeout(probeTimer);
-    if (worker && (running.length > 0 || waiting.length > 0)) {
-      await new Promise<void>((resolve) => {
-        onIdle = resolve;
-      });
-    }
+    await groups.idle();
     clearTimeout(dueTimer);
     const last = worker;
     worker = undefined;
@@ -229,21 +166,15 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
   return {
     enqueue(events) {
       const bytes = events.reduce((sum, event) => sum + event.payload.length, 0);
-      if (waitingBytes + bytes > maxWaitingBytes || waitingEvents + events.length > maxWaitingEvents) {
+      if (!groups.hasRoom(events.length, bytes)) {
         return Promise.reject(new QueueUnavailable('overloaded', 'more events arrive than the disk can take'));
       }
-      const asked = ask({ kind: 'enqueue', events: packEvents(events) }, bytes);
-      if (worker && !closing) {
-        waitingBytes += bytes;
-        waitingEvents += events.length;
-      }
-      return asked;
+      return ask({ kind: 'enqueue', events: packEvents(events) }, bytes);
     },
     preview: (events) => ask({ kind: 'preview', events }),
     async lease(limits) {
       const mine = generation;
       const leases = await ask({ kind: 'lease', ...limits });
-      for (const { token, consent } of leases) standings.set(token, { consent });
       return leases.map((lease) => ({ ...lease, token: `${mine}.${lease.token}` }));
     },
     standing(lease) {

@@ -40,6 +40,7 @@ function run(): void {
   }
 
   let timer = setTimeout(tidyUp, tidyEveryMs);
+  let isBroken = false;
 
   function tidyUp(): void {
     guarded(() => {
@@ -48,6 +49,7 @@ function run(): void {
   }
 
   port.on('message', (request: Request) => {
+    if (isBroken) return; // the next group may have been on its way: nothing more is written after a failed sync
     if (request.kind === 'close') {
       clearTimeout(timer);
       db.close();
@@ -73,6 +75,7 @@ function run(): void {
     try {
       work();
     } catch (error) {
+      isBroken = true;
       clearTimeout(timer);
       reply({ kind: 'broken', message: messageOf(error), isDamaged: isDamage(error) });
       port.close();
