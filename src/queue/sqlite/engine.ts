@@ -64,7 +64,7 @@ export async function openSqliteQueue(options: SqliteOptions): Promise<Queue> {
     const made = new Worker(new URL(`./worker${extname(import.meta.filename)}`, import.meta.url), {
       workerData,
       // By default V8 lets the young generation of a thread grow beyond 100 MB, which buys this one nothing.
-      resourceLimits: { maxYoungGenerationSizeMb: 16 },
+      resourceLimits: { maxYoungGenerationSizeMb: 8 },
     });
     await new Promise<void>((resolve, reject) => {
       made.once('error', reject);
