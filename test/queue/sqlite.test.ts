@@ -1,3 +1,4 @@
+import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import t from 'tap';
@@ -18,6 +19,25 @@ t.test('a second process on the same file is refused in plain words', async (t) 
   await queue.close();
   const next = await openSqliteQueue({ path });
   await next.close();
+});
+
+t.test('a file whose making was cut short by a power cut is made anew', async (t) => {
+  const folder = temporaryFolder(t);
+  const path = join(folder, 'queue.db');
+  const making = new DatabaseSync(join(folder, 'making.db'));
+  making.exec('PRAGMA cache_size = 1; PRAGMA synchronous = FULL; CREATE TABLE a (text TEXT)');
+  // More than the cache takes, so that the file is changed already and its journal says how it was.
+  making.exec('BEGIN');
+  for (let n = 0; n < 100; n += 1) making.exec(`INSERT INTO a VALUES ('${'x'.repeat(2000)}')`);
+  for (const suffix of ['', '-journal']) copyFileSync(join(folder, `making.db${suffix}`), path + suffix);
+  making.close();
+
+  const queue = await openSqliteQueue({ path, onSalvage: () => t.fail('nothing is damaged') });
+  t.equal((await queue.stats()).accepted, 0);
+  await queue.close();
+  const db = new DatabaseSync(path);
+  t.equal(db.prepare('SELECT count(*) AS rows FROM a').get()?.rows, 0, 'what was cut short is taken back');
+  db.close();
 });
 
 t.test('after a start, a retry waits as long as it was told to, and never for an hour that comes again', (t) => {

@@ -28,7 +28,9 @@ function damageOf(path: string, thorough: boolean): string | null {
   if (!existsSync(path) || statSync(path).size === 0) return null;
   if (!thorough && statSync(path).size > checkedAtStartBytes) return null;
   try {
-    const db = new DatabaseSync(path, { readOnly: true }); // its end must not write the log into a damaged file
+    // Read only, since its end must not write the log into a damaged file. A rollback journal, which is there if the
+    // machine died while the file was being made, comes without a log, and has to be taken back before anything is read.
+    const db = new DatabaseSync(path, { readOnly: !existsSync(`${path}-journal`) });
     try {
       const found = db.prepare('PRAGMA quick_check(1)').get()?.quick_check;
       return found === 'ok' ? null : String(found);
