@@ -95,10 +95,11 @@ const samples: Sample[] = [
   },
   {
     title: 'track without functional consent',
+    // Of somebody else: user-123 would have revoked it for the event that is offered in the end, too.
     event: {
       type: 'track',
       event: 'Product Viewed',
-      userId: 'user-123',
+      userId: 'user-456',
       messageId: 'demo-no-consent',
       context: { consent: { canonical: { essential: true, functional: false } } },
     },

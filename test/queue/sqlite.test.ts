@@ -1,11 +1,14 @@
+import { once } from 'node:events';
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { Worker } from 'node:worker_threads';
 import t from 'tap';
 import { steadyTime } from '../../src/queue/sqlite/clock.ts';
 import { openSqliteQueue } from '../../src/queue/sqlite/engine.ts';
 import { temporaryFolder, until } from '../service.ts';
 import { conformance } from './conformance.ts';
+import { newEvent } from './new-events.ts';
 
 conformance(t, (t, options) => {
   const path = join(temporaryFolder(t), 'queue.db');
@@ -19,6 +22,26 @@ t.test('a second process on the same file is refused in plain words', async (t) 
   await queue.close();
   const next = await openSqliteQueue({ path });
   await next.close();
+});
+
+t.test('a writer thread that broke takes no group that was on its way already', async (t) => {
+  const path = join(temporaryFolder(t), 'queue.db');
+  const retention = { settledMs: 1e9, deadMs: 1e9, heldMs: 1e9 };
+  const thread = new Worker(new URL('../../src/queue/sqlite/worker.ts', import.meta.url), {
+    workerData: { path, isSuspect: false, holdAnonymous: false, retention },
+  });
+  const replies: string[] = [];
+  thread.on('message', ({ kind }) => void replies.push(kind));
+  const isOver = once(thread, 'exit');
+  // All three are there before it has opened the file.
+  thread.postMessage({ kind: 'batch', ops: [{ kind: 'enqueue', events: [newEvent('u', 'kept')] }] });
+  thread.postMessage({ kind: 'batch', ops: null }); // nothing can be done with it
+  thread.postMessage({ kind: 'batch', ops: [{ kind: 'enqueue', events: [newEvent('u', 'late')] }] });
+  await isOver;
+  t.same(replies, ['open', 'batch', 'broken']);
+  const queue = await openSqliteQueue({ path });
+  t.equal((await queue.stats()).accepted, 1);
+  await queue.close();
 });
 
 t.test('a file whose making was cut short by a power cut is made anew', async (t) => {
