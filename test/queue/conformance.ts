@@ -535,17 +535,25 @@ export function conformance(t: Test, openEngine: OpenEngine): void {
     t.strictSame((await queue.causes('dead')).causes, []);
   });
 
-  withQueue('what many hand over at once is all kept, each once', async (t, queue, reopen) => {
-    const ids = Array.from({ length: 2000 }, (_, n) => `m${n}`);
-    const receipts = (await Promise.all(ids.map((id, n) => queue.enqueue([event(`u${n % 50}`, id)])))).flat();
-    t.equal(new Set(receipts.map(({ id }) => id)).size, ids.length);
-    const other = await reopen();
-    const kept = (await other.lease({ installation: 'default', people: 100, jobsEach: 1000 })).flatMap(({ jobs }) =>
-      jobs.map(({ id }) => id),
-    );
-    t.equal(kept.length, ids.length);
-    t.strictSame(kept.toSorted(), receipts.map(({ id }) => id).toSorted());
-  });
+  withQueue(
+    'what many hand over at once is all kept, each once, and each person in order',
+    async (t, queue, reopen) => {
+      const ids = Array.from({ length: 2000 }, (_, n) => `m${n}`);
+      const receipts = (await Promise.all(ids.map((id, n) => queue.enqueue([event(`u${n % 50}`, id)])))).flat();
+      t.equal(new Set(receipts.map(({ id }) => id)).size, ids.length);
+      const other = await reopen();
+      const leases = await other.lease({ installation: 'default', people: 100, jobsEach: 1000 });
+      const kept = leases.flatMap(({ jobs }) => jobs.map(({ id }) => id));
+      t.equal(kept.length, ids.length);
+      t.strictSame(kept.toSorted(), receipts.map(({ id }) => id).toSorted());
+      const turnOf = new Map(receipts.map(({ id }, turn) => [id, turn]));
+      const inOrder = leases.filter(({ jobs }) => {
+        const turns = jobs.map(({ id }) => turnOf.get(id)!);
+        return turns.join() === turns.toSorted((a, b) => a - b).join();
+      });
+      t.equal(inOrder.length, 50, 'as they were handed over, though nobody waited for the one before');
+    },
+  );
 }
 
 function event(userId: string, messageId: string): NewEvent {
